@@ -1,0 +1,26 @@
+// Package testtools says which outside programs a test needs. Its one invariant: where tools are required
+// (HOLDFAST_REQUIRE_TOOLS=1, as in CI), a missing tool fails the test instead of skipping it.
+package testtools
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Need skips the test when one of the tools is not in PATH (or in /usr/sbin), and fails it when tools are required.
+func Need(t testing.TB, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err == nil {
+			continue
+		}
+		if _, err := os.Stat("/usr/sbin/" + tool); err == nil {
+			continue
+		}
+		if os.Getenv("HOLDFAST_REQUIRE_TOOLS") == "1" {
+			t.Fatalf("%s is not installed, and HOLDFAST_REQUIRE_TOOLS=1", tool)
+		}
+		t.Skipf("%s is not installed (scripts/tools installs it)", tool)
+	}
+}
