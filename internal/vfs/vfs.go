@@ -29,8 +29,8 @@ type Space struct {
 	Total, Free int64
 }
 
-// FS is a tree of files with absolute, slash-separated paths. Errors are *fs.PathError and match fs.ErrNotExist,
-// fs.ErrExist and syscall.ENOSPC.
+// FS is a tree of files with absolute, slash-separated paths. Errors name the path or paths, as those of
+// package os do, and match fs.ErrNotExist, fs.ErrExist and syscall.ENOSPC.
 type FS interface {
 	// OpenFile opens with the flags of package os.
 	OpenFile(name string, flag int, perm fs.FileMode) (File, error)
