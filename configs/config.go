@@ -1,0 +1,97 @@
+// Package configs reads the configuration: YAML in, a Config out, checked and with every default filled in.
+//
+// Its one invariant: a Config that Load or Parse returned is sound, so nothing that uses one checks it again; and
+// every error names the file, line and column it is about, in words that need no knowledge of Go.
+//
+// Reading touches nothing but the file itself. Whether directories, images and keys exist is for `holdfast check`.
+package configs
+
+// Config is a whole configuration. Paths are absolute if the configuration's own path was; lists are in the order of
+// the file. The doc tags are the texts of the reference and of the schema.
+type Config struct {
+	// Path is the file this was read from, absolute when it came from Load.
+	Path string `yaml:"-" json:"-"`
+	// Warnings are things that are allowed but seldom meant, each with its place in the file.
+	Warnings []string `yaml:"-" json:"-"`
+
+	Org          string              `yaml:"org" doc:"Name of the site, in reports and the subjects of mails."`
+	State        string              `yaml:"state" need:"yes" doc:"Directory of the catalog, the block maps and the lock. It belongs on another disk than the images."`
+	MailTo       []string            `yaml:"mailto" doc:"Addresses that get the report of each run; none: no mail."`
+	Mail         Mail                `yaml:"mail" doc:"How the report is mailed."`
+	SendReportOn ReportOn            `yaml:"send-report-on" doc:"Which reports are mailed: of all runs, of those with anything strange or worse, of those with an error, or never."`
+	DumpCycle    Days                `yaml:"dump-cycle" doc:"Each image gets a full dump within this many calendar days; 1d: one each night."`
+	RunsPerCycle int                 `yaml:"runs-per-cycle" doc:"Runs within a dump cycle; 0: one a day."`
+	InParallel   int                 `yaml:"in-parallel" doc:"Images dumped at the same time."`
+	Bump         Bump                `yaml:"bump" doc:"When an incremental dump goes one level up."`
+	Holding      []Holding           `yaml:"holding" doc:"Holding disks: dumps are kept there until they are on a volume; none: dumps go straight to a volume, one at a time."`
+	Storage      map[string]Storage  `yaml:"storage" need:"yes" doc:"Where dumps go, by name. This version writes to one storage."`
+	Autoflush    bool                `yaml:"autoflush" doc:"A run also writes what earlier runs left on the holding disks."`
+	DumpTypes    map[string]DumpType `yaml:"dump-types" doc:"Named sets of settings for DLEs. A type takes what it does not set from the one it inherits, or else from the type 'default'."`
+	DLEs         []DLE               `yaml:"dles" doc:"The disk list: one entry for each image to back up."`
+}
+
+// Mail says how reports are mailed: by SMTP if SMTP is set, else by the sendmail program.
+type Mail struct {
+	SMTP         string  `yaml:"smtp,omitempty" doc:"Mail server, HOST:PORT. Without it the sendmail program is used."`
+	From         string  `yaml:"from,omitempty" doc:"Address of the sender; without it 'holdfast' at this host's name."`
+	TLS          TLSMode `yaml:"tls,omitempty" doc:"Encryption of the SMTP connection. Without it: none to this host itself, mandatory to any other."`
+	User         string  `yaml:"user,omitempty" doc:"User name at the mail server."`
+	PasswordFile string  `yaml:"password-file,omitempty" doc:"File with the password of 'user' in its first line. A password never stands in this file."`
+	Sendmail     string  `yaml:"sendmail,omitempty" doc:"The sendmail program, used unless 'smtp' is set."`
+}
+
+// Bump holds Amanda's bump rules: an incremental goes from level L to L+1 when that saves at least
+// Size x Mult^(L-1) bytes of image data.
+type Bump struct {
+	Size    Size    `yaml:"size" doc:"Bytes that level 2 must save over level 1."`
+	Percent int     `yaml:"percent" doc:"The same as a part of the full dump's size, in percent; 0: 'size' counts."`
+	Mult    float64 `yaml:"mult" doc:"Factor on that threshold for each further level."`
+	Days    int     `yaml:"days" doc:"Runs at one level before the next."`
+}
+
+// Holding is one holding disk.
+type Holding struct {
+	Dir   string `yaml:"dir" need:"yes" doc:"Directory of the holding disk."`
+	Use   Size   `yaml:"use" doc:"Bytes of it that may be used; 0: all that is free; negative: all that is free but this much."`
+	Chunk Size   `yaml:"chunk" doc:"Longest file on it, its 32 KiB header included; a multiple of 32KiB, at least 64KiB."`
+}
+
+// Storage is a set of volumes and the rules for writing them. Sizes are bytes.
+type Storage struct {
+	// Name is the storage's key in the configuration.
+	Name string `yaml:"-" json:"-"`
+
+	Device      DeviceKind `yaml:"device" doc:"Kind of volumes: dir keeps each vtape in a directory of its own."`
+	Path        string     `yaml:"path" need:"yes" doc:"Directory of the vtape library."`
+	Slots       int        `yaml:"slots" need:"yes" doc:"Number of vtapes in it."`
+	VolumeSize  Size       `yaml:"volume-size" need:"yes" doc:"Bytes on one vtape, headers included; at least 1MiB."`
+	PartSize    Size       `yaml:"part-size" doc:"Longest part of a dump on a vtape, a multiple of 128KiB. Without it: a quarter of volume-size, at most 1GiB."`
+	Label       string     `yaml:"label" need:"yes" doc:"Labels of new vtapes: the run of % becomes the number, so DEMO-%%% gives DEMO-001."`
+	RunVolumes  int        `yaml:"run-volumes" doc:"Vtapes that one run may fill."`
+	KeepVolumes int        `yaml:"keep-volumes" doc:"This many of the vtapes written last are never overwritten; those that a kept dump needs never are anyway."`
+}
+
+// DumpType is a set of settings for DLEs. In a Config each is complete: what it did not set is filled in.
+type DumpType struct {
+	// Name is the type's key in the configuration.
+	Name string `yaml:"-" json:"-"`
+
+	Inherit   string      `yaml:"inherit,omitempty" doc:"Name of the dump type that this one takes its other settings from."`
+	Compress  Compression `yaml:"compress" doc:"Compression: fast is zstd's level 1, default its 3, best its 9."`
+	Encrypt   Encrypt     `yaml:"encrypt" doc:"Encryption with age; 'none' turns an inherited one off."`
+	Strategy  Strategy    `yaml:"strategy" doc:"Fulls and incrementals as planned (standard), fulls only (noinc), level 1 only (nofull), no fulls (incronly), or no dumps at all (skip)."`
+	Priority  Priority    `yaml:"priority" doc:"What goes first when there is not room for all: low, medium, high or a number (0, 1, 2)."`
+	DumpCycle Days        `yaml:"dump-cycle" doc:"Dump cycle of these DLEs, if not that of the whole configuration."`
+	Bump      Bump        `yaml:"bump" doc:"Bump rules of these DLEs, if not those of the whole configuration."`
+	MaxLevel  int         `yaml:"max-level" doc:"Highest level, 1 to 9: a restore reads at most one dump more than this."`
+	Holding   HoldingUse  `yaml:"holding" doc:"Use of the holding disk: if there is room (auto), required, or never."`
+}
+
+// Encrypt says how dumps are encrypted. The zero value is no encryption.
+type Encrypt struct {
+	Recipients string `yaml:"recipients" need:"yes" doc:"File of age recipients (public keys), one a line. The identities that restore stay off this machine."`
+	Program    string `yaml:"program" doc:"Program named in the dumps' headers, which Amanda's commands call to decrypt."`
+}
+
+// On tells whether dumps are encrypted.
+func (e Encrypt) On() bool { return e.Recipients != "" }

@@ -1,0 +1,51 @@
+package configs
+
+import "holdfast/catalog"
+
+// DLE is a disk list entry: one image to back up.
+type DLE struct {
+	VM       string `yaml:"vm" need:"yes" doc:"Name of the virtual machine, one word; what Amanda calls the host."`
+	Disk     string `yaml:"disk" doc:"Name of its disk."`
+	Image    string `yaml:"image" need:"yes" doc:"The image: a file or a block device."`
+	Format   Format `yaml:"format" need:"yes" doc:"Format of the image. It is never guessed: a guest could write anything into a raw image."`
+	Type     string `yaml:"type" doc:"Dump type."`
+	BaseName string `yaml:"base,omitempty" doc:"Another DLE, VM or VM:DISK, whose image this one is a linked clone or a drifted copy of: the base is dumped once, and this one as what differs."`
+
+	// Base is the DLE that BaseName means; nil for none.
+	Base *catalog.DLE `yaml:"-" json:"-"`
+}
+
+// Name gives the entry's name.
+func (d DLE) Name() catalog.DLE { return catalog.DLE{VM: d.VM, Disk: d.Disk} }
+
+// TypeOf gives the complete settings of d, which is one of c.DLEs.
+func (c *Config) TypeOf(d DLE) DumpType { return c.DumpTypes[d.Type] }
+
+// MainStorage gives the storage that runs write to.
+func (c *Config) MainStorage() Storage {
+	for _, s := range c.Storage {
+		return s
+	}
+	panic("configs: a Config without storage; it did not come from Parse")
+}
+
+// Find gives the DLE of this name.
+func (c *Config) Find(name catalog.DLE) (DLE, bool) {
+	for _, d := range c.DLEs {
+		if d.Name() == name {
+			return d, true
+		}
+	}
+	return DLE{}, false
+}
+
+// Match gives the DLEs that a name on the command line or in `base:` means: VM (all its disks) or VM:DISK.
+func (c *Config) Match(name string) []DLE {
+	var found []DLE
+	for _, d := range c.DLEs {
+		if name == d.VM || name == d.Name().String() {
+			found = append(found, d)
+		}
+	}
+	return found
+}
