@@ -1,8 +1,11 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -12,6 +15,33 @@ type DumpID string
 // NewDumpID makes the id of the dump of d taken in the run with stamp s at level l.
 func NewDumpID(d DLE, s Stamp, l Level) DumpID {
 	return DumpID(fmt.Sprintf("%s/%s/%s/%d", url.PathEscape(d.VM), url.PathEscape(d.Disk), s, l))
+}
+
+// ParseDumpID is the inverse of NewDumpID. It accepts only what NewDumpID makes.
+func ParseDumpID(id DumpID) (DLE, Stamp, Level, error) {
+	dle, stamp, level, err := parseDumpID(id)
+	if err == nil && NewDumpID(dle, stamp, level) != id {
+		err = errors.New("not in its one form")
+	}
+	if err != nil {
+		return DLE{}, "", 0, fmt.Errorf("dump id %q: want VM/DISK/STAMP/LEVEL: %w", id, err)
+	}
+	return dle, stamp, level, nil
+}
+
+func parseDumpID(id DumpID) (DLE, Stamp, Level, error) {
+	words := strings.Split(string(id), "/")
+	if len(words) != 4 {
+		return DLE{}, "", 0, fmt.Errorf("%d words", len(words))
+	}
+	vm, errVM := url.PathUnescape(words[0])
+	disk, errDisk := url.PathUnescape(words[1])
+	stamp, errStamp := ParseStamp(words[2])
+	level, errLevel := strconv.Atoi(words[3])
+	if level < 0 {
+		errLevel = errors.New("level below 0")
+	}
+	return DLE{VM: vm, Disk: disk}, stamp, Level(level), errors.Join(errVM, errDisk, errStamp, errLevel)
 }
 
 // Status is the outcome of a dump or of a copy.
@@ -76,6 +106,25 @@ type Copy struct {
 	Status     Status `json:"status"`
 	// Parts in order of their numbers, from 1.
 	Parts []Part `json:"parts"`
+}
+
+// Covers tells what c lacks to be the whole of d's stored stream, going by the numbers of its parts; nil for nothing.
+func (c Copy) Covers(d Dump) error {
+	var end int64
+	for i, p := range c.Parts {
+		switch {
+		case p.Number != i+1:
+			return fmt.Errorf("copy of %s in %s: part %d is missing", c.Dump, c.Storage, i+1)
+		case p.Offset != end || p.Bytes < 0:
+			return fmt.Errorf("copy of %s in %s: part %d has bytes %d+%d, want it to begin at %d",
+				c.Dump, c.Storage, p.Number, p.Offset, p.Bytes, end)
+		}
+		end += p.Bytes
+	}
+	if len(c.Parts) == 0 || end != d.StoredBytes {
+		return fmt.Errorf("copy of %s in %s: its %d parts hold %d bytes of %d", c.Dump, c.Storage, len(c.Parts), end, d.StoredBytes)
+	}
+	return nil
 }
 
 // Part is a piece of a dump on a volume.

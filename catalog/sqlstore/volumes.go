@@ -1,0 +1,80 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"holdfast/catalog"
+)
+
+// PutVolume records a volume, or what is now known of it. NoReuse and Retired of a volume known already stay as they are:
+// only MarkVolume changes them, so that a run in progress cannot undo what the administrator set meanwhile.
+func (s *Store) PutVolume(ctx context.Context, v catalog.Volume) error {
+	return s.update(ctx, "record volume "+string(v.Label), func(tx *sql.Tx) error { return putVolume(ctx, tx, v) })
+}
+
+func putVolume(ctx context.Context, tx *sql.Tx, v catalog.Volume) error {
+	return exec(ctx, tx, `INSERT INTO volumes (label, storage, slot, write_stamp, bytes, files, header_crc, no_reuse, retired, seen)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (label) DO UPDATE SET storage = excluded.storage, slot = excluded.slot, write_stamp = excluded.write_stamp,
+			bytes = excluded.bytes, files = excluded.files, header_crc = excluded.header_crc, seen = excluded.seen`,
+		v.Label, v.Storage, v.Slot, v.WriteStamp, v.Bytes, v.Files, v.HeaderCRC, v.NoReuse, v.Retired, nanos(v.Seen))
+}
+
+// MarkVolume sets the flags that the administrator sets by hand; ErrNotFound for an unknown label.
+func (s *Store) MarkVolume(ctx context.Context, label catalog.Label, noReuse, retired bool) error {
+	return s.update(ctx, "mark volume "+string(label), func(tx *sql.Tx) error {
+		return execOne(ctx, tx, `UPDATE volumes SET no_reuse = $1, retired = $2 WHERE label = $3`, noReuse, retired, label)
+	})
+}
+
+// Relabel records a volume whose medium is about to be written from its beginning: what was on it is forgotten and v put in
+// its place, both or neither. A volume marked NoReuse or Retired is refused.
+func (s *Store) Relabel(ctx context.Context, v catalog.Volume) error {
+	return s.update(ctx, "relabel volume "+string(v.Label), func(tx *sql.Tx) error {
+		kept, err := list(ctx, tx, scanVolume, selectVolume+`WHERE label = $1 AND (no_reuse OR retired)`, v.Label)
+		if err != nil {
+			return err
+		}
+		if len(kept) > 0 {
+			return fmt.Errorf("it is marked never to be overwritten")
+		}
+		if err := dropCopiesOn(ctx, tx, v.Label); err != nil {
+			return err
+		}
+		return putVolume(ctx, tx, v)
+	})
+}
+
+const selectVolume = `SELECT label, storage, slot, write_stamp, bytes, files, header_crc, no_reuse, retired, seen FROM volumes `
+
+func scanVolume(row rowScanner) (catalog.Volume, error) {
+	var v catalog.Volume
+	var seen int64
+	err := row.Scan(&v.Label, &v.Storage, &v.Slot, &v.WriteStamp, &v.Bytes, &v.Files, &v.HeaderCRC, &v.NoReuse, &v.Retired, &seen)
+	v.Seen = instant(seen)
+	return v, err
+}
+
+// Volume gives one volume; ErrNotFound for an unknown label.
+func (s *Store) Volume(ctx context.Context, label catalog.Label) (catalog.Volume, error) {
+	v, err := one(ctx, s.read, scanVolume, selectVolume+`WHERE label = $1`, label)
+	if err != nil {
+		return v, fmt.Errorf("volume %s: %w", label, err)
+	}
+	return v, nil
+}
+
+// Volumes lists the volumes of a storage, or of all storages when it is empty, by label.
+func (s *Store) Volumes(ctx context.Context, storage string) ([]catalog.Volume, error) {
+	query, args := selectVolume, []any(nil)
+	if storage != "" {
+		query, args = query+`WHERE storage = $1 `, []any{storage}
+	}
+	volumes, err := list(ctx, s.read, scanVolume, query+`ORDER BY label`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list volumes: %w", err)
+	}
+	return volumes, nil
+}
