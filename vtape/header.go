@@ -1,9 +1,17 @@
 package vtape
 
-import "holdfast/catalog"
+import (
+	"hash/crc32"
+
+	"holdfast/catalog"
+)
 
 // HeaderBytes is the size of a header block on a medium.
 const HeaderBytes = 32768
+
+// PartAlign is what the length of a part should be a multiple of, save the last part of a dump: a RAIT set of 2, 3 or 5
+// fills stripes of up to 128 KiB with zeros at the end of each part, and only whole stripes come back without them.
+const PartAlign = 128 << 10
 
 // HeaderType is the second word of a header.
 type HeaderType string
@@ -17,7 +25,13 @@ const (
 	TypeContFile  HeaderType = "CONT_FILE"
 )
 
-// CRC is a CRC-32C and the number of bytes it is over. The zero value means unknown.
+// Castagnoli is the table of CRC-32C, for running sums with package hash/crc32. It must not be changed.
+var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Checksum gives the CRC-32C of data.
+func Checksum(data []byte) uint32 { return crc32.Checksum(data, Castagnoli) }
+
+// CRC is a CRC-32C and the number of bytes it is over. Sum 0 means unknown, as in Amanda.
 type CRC struct {
 	Sum   uint32
 	Bytes int64
@@ -30,18 +44,18 @@ type Header struct {
 	Label catalog.Label
 	// A dump file:
 	Host, Disk       string
-	Part, TotalParts int // Part from 1; TotalParts -1 when unknown
+	Part, TotalParts int // of TypeSplitFile. Part from 1; TotalParts -1 when unknown (0 is written as -1)
 	Level            catalog.Level
 	Compress         string // the word after comp: "N", ".gz", ".zst", "cust"
-	Program          string
+	Program          string // optional to read; Amanda's amfetchdump insists on it
 	Application      string
-	Encrypted        bool
+	Encrypted        bool   // without it Amanda ignores the words on encryption
 	ServerCompress   string // server_custom_compress
-	ClientCompress   string
+	ClientCompress   string // client_custom_compress; not both
 	ServerEncrypt    string
-	ClientEncrypt    string
+	ClientEncrypt    string // not both
 	ServerDecryptOpt string
-	ClientDecryptOpt string
+	ClientDecryptOpt string // not both
 	ContFilename     string // next holding chunk
 	Partial          bool
 	OrigKiB          int64
@@ -49,7 +63,9 @@ type Header struct {
 	Server           CRC
 	DLEText          string // XML of the disk list entry, verbatim
 	Image            *ImageInfo
-	RestoreCommand   string // the line after "To restore, ..."; made when empty
+	// RestoreCommand is the line after "To restore, ...", from its "dd" on. Empty stands for the one that
+	// RestoreLine makes of the other fields.
+	RestoreCommand string
 }
 
 // ImageInfo is what Amanda's header cannot say of an image dump. It rides as one `HOLDFAST=` line of JSON that Amanda
