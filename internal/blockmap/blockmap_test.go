@@ -76,7 +76,7 @@ func TestSum(t *testing.T) {
 
 func TestIsZero(t *testing.T) {
 	p := make([]byte, 3*4096+5)
-	for n := range []int{0, 1, 8, 4096, 4097, len(p)} {
+	for _, n := range []int{0, 1, 8, 4096, 4097, len(p)} {
 		if !blockmap.IsZero(p[:n]) {
 			t.Errorf("%d zeros are not zero", n)
 		}
