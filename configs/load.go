@@ -1,9 +1,13 @@
 package configs
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 // Load reads the configuration at path with read (os.ReadFile in the program). Relative paths in it count from the
@@ -24,40 +28,46 @@ func Load(path string, read func(string) ([]byte, error)) (*Config, error) {
 func Parse(name string, data []byte) (*Config, error) { return parse(name, name, data) }
 
 func parse(name, path string, data []byte) (*Config, error) {
-	return nil, errors.New("not yet")
+	text := strings.TrimPrefix(string(data), "\ufeff")
+	root, bad := readYAML(text)
+	if bad != nil {
+		return nil, report(name, text, []fault{*bad})
+	}
+	c := defaultConfig()
+	c.Path = path
+	d := &decoder{places: map[string]place{}, later: map[string]ast.Node{"dump-types": nil}}
+	if root == nil {
+		root = ast.Mapping(nil, false) // an empty file lacks what every configuration needs
+	}
+	d.decode("", root, reflect.ValueOf(&c).Elem())
+	d.resolveTypes(&c)
+	if len(d.faults) == 0 { // a value that could not be read would only lead to more faults
+		validate(&c, d)
+	}
+	if len(d.faults) > 0 {
+		return nil, report(name, text, d.faults)
+	}
+	for _, w := range d.warnings {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s:%d:%d: %s", name, w.line, w.column, w.Message))
+	}
+	c.derive(filepath.Dir(path))
+	return &c, nil
 }
 
-// Effective gives the configuration with every default filled in, as YAML that parses to the same Config.
-func (c *Config) Effective() ([]byte, error) { return nil, errors.New("not yet") }
-
-// GenerateOptions is what Generate makes a configuration from.
-type GenerateOptions struct {
-	Org string
-	// State, Vtapes and Holding are directories, as they shall stand in the file; no Holding: none.
-	State, Vtapes, Holding string
-	Images                 []Image
-	// FreeBytes is what the file system of Vtapes has free. HoldingFreeBytes is that of Holding if it is another file
-	// system, and 0 if it is the same.
-	FreeBytes, HoldingFreeBytes int64
+// report turns faults into Errors in the order of the file.
+func report(name, text string, faults []fault) Errors {
+	slices.SortStableFunc(faults, func(a, b fault) int {
+		if a.line != b.line {
+			return a.line - b.line
+		}
+		return a.column - b.column
+	})
+	var errs Errors
+	for _, f := range faults[:min(len(faults), maxFaults)] {
+		errs = append(errs, &Error{
+			File: name, Line: f.line, Column: f.column, Message: f.Message, Hint: f.Hint,
+			Excerpt: excerpt(text, f.line, f.column),
+		})
+	}
+	return errs
 }
-
-// Image is an image that `init` found.
-type Image struct {
-	VM, Disk, Path string
-	Format         Format
-	// SizeBytes is the virtual size; UsedBytes what of it is allocated.
-	SizeBytes, UsedBytes int64
-	// Base is the image this is a clone or copy of, VM:DISK; empty for none.
-	Base string
-	// Err is why the image cannot be backed up: it is listed, but commented out.
-	Err error
-}
-
-// Generate writes the commented configuration of `holdfast init`.
-func Generate(o GenerateOptions) []byte { return nil }
-
-// Reference gives the reference of all keys as Markdown.
-func Reference() string { return "" }
-
-// Schema gives the JSON Schema of the configuration, for editors.
-func Schema() ([]byte, error) { return nil, errors.New("not yet") }

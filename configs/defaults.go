@@ -1,0 +1,108 @@
+package configs
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+
+	"holdfast/catalog"
+)
+
+// Defaults that are used in more than one place.
+const (
+	defaultType     = "default"
+	defaultSendmail = "/usr/sbin/sendmail"
+	// defaultProgram is where `make install` puts the program that Amanda's commands can call to decrypt.
+	defaultProgram = "/usr/local/lib/holdfast/age"
+	// partUnit is what parts are multiples of: 128 KiB is a whole number of blocks on a RAIT set of 2, 3 or 5.
+	partUnit = 128 * KiB
+	// maxDefaultPart is large enough that headers do not count, and small enough to write again after a fault.
+	maxDefaultPart = 1 * GiB
+)
+
+func defaultConfig() Config {
+	return Config{
+		Org:          "holdfast",
+		SendReportOn: ReportAll,
+		DumpCycle:    7,
+		InParallel:   4,
+		Bump:         Bump{Size: 10 * MiB, Mult: 1.5, Days: 2},
+		Autoflush:    true,
+	}
+}
+
+func (h *Holding) defaults() { h.Chunk = 1 * GiB }
+
+func (s *Storage) defaults() { s.Device, s.RunVolumes = DeviceDir, 1 }
+
+func (d *DLE) defaults() { d.Disk, d.Type = "disk0", defaultType }
+
+func (e *Encrypt) none() { *e = Encrypt{} }
+
+// builtinType is the dump type below all others: cycle and bump rules are those of the whole configuration.
+func builtinType(c *Config) DumpType {
+	return DumpType{
+		Name: defaultType, Compress: CompressDefault, Strategy: StrategyStandard, Priority: PriorityMedium,
+		DumpCycle: c.DumpCycle, Bump: c.Bump, MaxLevel: int(catalog.MaxLevel), Holding: HoldingAuto,
+	}
+}
+
+// derive fills in the defaults that depend on other values, and resolves relative paths against dir.
+func (c *Config) derive(dir string) {
+	if c.Mail.SMTP == "" && c.Mail.Sendmail == "" {
+		c.Mail.Sendmail = defaultSendmail
+	}
+	if c.Mail.SMTP != "" && c.Mail.TLS == "" {
+		c.Mail.TLS = TLSMandatory
+		if isLoopback(c.Mail.SMTP) {
+			c.Mail.TLS = TLSNone
+		}
+	}
+	resolve(dir, &c.State, &c.Mail.PasswordFile)
+	for i := range c.Holding {
+		resolve(dir, &c.Holding[i].Dir)
+	}
+	for name, s := range c.Storage {
+		if s.PartSize == 0 {
+			s.PartSize = defaultPart(s.VolumeSize)
+		}
+		resolve(dir, &s.Path)
+		c.Storage[name] = s
+	}
+	for name, t := range c.DumpTypes {
+		if t.Encrypt.On() && t.Encrypt.Program == "" {
+			t.Encrypt.Program = defaultProgram
+		}
+		resolve(dir, &t.Encrypt.Recipients)
+		c.DumpTypes[name] = t
+	}
+	for i := range c.DLEs {
+		resolve(dir, &c.DLEs[i].Image)
+	}
+}
+
+func defaultPart(volume Size) Size {
+	return min(volume/4/partUnit*partUnit, maxDefaultPart)
+}
+
+func resolve(dir string, paths ...*string) {
+	for _, p := range paths {
+		switch {
+		case *p == "":
+		case filepath.IsAbs(*p):
+			*p = filepath.Clean(*p)
+		default:
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+// isLoopback tells whether HOST:PORT is this machine itself.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
