@@ -69,14 +69,16 @@ type Device interface {
 // PartWriter writes one file of a volume, front to back.
 type PartWriter interface {
 	// Write appends. At the end of the medium it takes what fits and returns ErrEndOfMedium with the count taken:
-	// these bytes stay, and Close makes a good, short part of them.
+	// these bytes stay, and Close makes a good, short part of them. As long as all writes but a stream's last are
+	// multiples of PartAlign, it takes a multiple of PartAlign then, so that the short part is one too.
 	io.Writer
 	// SetHeader replaces the header before Close, for what is known only at the end (sizes, checksums). A device that
 	// cannot leaves the first header and returns nil.
 	SetHeader(h Header) error
 	// Close makes header, data and directory entry durable and returns the CRC-32C of the header block as written.
+	// After an error the part is not good, and Abort is to be called.
 	Close() (headerCRC uint32, err error)
-	// Abort removes the file.
+	// Abort removes the file. It does nothing after a Close that succeeded.
 	Abort() error
 }
 

@@ -49,7 +49,7 @@ func ReadFile(fsys FS, name string) ([]byte, error) {
 // at the same time are not allowed.
 func WriteFileDurable(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	tmp := name + ".tmp"
-	if err := writeSynced(fsys, tmp, data, perm); err != nil {
+	if err := WriteSynced(fsys, tmp, data, perm); err != nil {
 		_ = fsys.Remove(tmp) // the first error is the one that matters
 		return err
 	}
@@ -60,7 +60,8 @@ func WriteFileDurable(fsys FS, name string, data []byte, perm fs.FileMode) error
 	return fsys.SyncDir(path.Dir(name))
 }
 
-func writeSynced(fsys FS, name string, data []byte, perm fs.FileMode) error {
+// WriteSynced writes the file name anew, not atomically, and syncs its bytes. A new name lasts only after SyncDir.
+func WriteSynced(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	f, err := fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
 	if err != nil {
 		return err
