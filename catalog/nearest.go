@@ -3,12 +3,13 @@ package catalog
 import "strings"
 
 // Nearest finds the name that a mistyped one most likely means, for "did you mean". Letter case does not count. It finds
-// nothing when every name differs by more than a third of its letters.
+// nothing when every name differs by more than a third of its letters (by one in short names), or wholly.
 func Nearest(name string, names []string) (string, bool) {
 	best, bestDistance := "", 0
 	for _, n := range names {
 		d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(n)))
-		if d > max(1, len([]rune(n))/3) || best != "" && d >= bestDistance {
+		letters := len([]rune(n))
+		if d >= letters || d > max(1, letters/3) || best != "" && d >= bestDistance {
 			continue
 		}
 		best, bestDistance = n, d

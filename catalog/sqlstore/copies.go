@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"holdfast/catalog"
@@ -135,7 +134,7 @@ func (s *Store) copies(ctx context.Context, where string, args ...any) ([]catalo
 		copy catalog.Copy
 		part catalog.Part
 	}
-	// A copy has no part when a crash came between RecordDirect's steps of a foreign writer; the outer join keeps it.
+	// The outer join keeps a failed copy that got no part onto a volume.
 	scan := func(r rowScanner) (row, error) {
 		var v row
 		c, p := &v.copy, &v.part
@@ -181,10 +180,12 @@ func (s *Store) DropCopiesOn(ctx context.Context, label catalog.Label) error {
 
 func dropCopiesOn(ctx context.Context, tx *sql.Tx, label catalog.Label) error {
 	const hurt = ` WHERE (dump, storage, write_stamp) IN (SELECT dump, storage, write_stamp FROM parts WHERE label = $1)`
-	return errors.Join(
-		exec(ctx, tx, `UPDATE copies SET status = 'partial'`+hurt, label),
-		exec(ctx, tx, `DELETE FROM parts WHERE label = $1`, label),
-		exec(ctx, tx, `DELETE FROM copies WHERE status = 'partial' AND NOT EXISTS (SELECT 1 FROM parts
-			WHERE parts.dump = copies.dump AND parts.storage = copies.storage AND parts.write_stamp = copies.write_stamp)`),
-	)
+	if err := exec(ctx, tx, `UPDATE copies SET status = 'partial'`+hurt, label); err != nil {
+		return err
+	}
+	if err := exec(ctx, tx, `DELETE FROM parts WHERE label = $1`, label); err != nil {
+		return err
+	}
+	return exec(ctx, tx, `DELETE FROM copies WHERE status = 'partial' AND NOT EXISTS (SELECT 1 FROM parts
+		WHERE parts.dump = copies.dump AND parts.storage = copies.storage AND parts.write_stamp = copies.write_stamp)`)
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"holdfast/catalog"
@@ -38,7 +39,7 @@ func (s *Store) Relabel(ctx context.Context, v catalog.Volume) error {
 			return err
 		}
 		if len(kept) > 0 {
-			return fmt.Errorf("it is marked never to be overwritten")
+			return errors.New("it is marked never to be overwritten")
 		}
 		if err := dropCopiesOn(ctx, tx, v.Label); err != nil {
 			return err
