@@ -1,0 +1,189 @@
+package taper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"sync"
+
+	"holdfast/catalog"
+	"holdfast/internal/joined"
+	"holdfast/vtape"
+)
+
+// Stream reads a copy of a dump from volumes, all its parts joined; it is a vtape.Stream. What is wrong on a volume is a
+// *vtape.Damage.
+type Stream struct {
+	*joined.Reader
+	parts []catalog.Part
+}
+
+// OpenDevice gives the volume with that label. It is called once for each label, by one goroutine at a time.
+type OpenDevice func(ctx context.Context, label catalog.Label) (vtape.Device, error)
+
+// OpenCopy opens a copy by its parts, in order from number 1. Volumes and files are opened when they are read, and
+// each part's header and size are checked then. The stream may be used as long as ctx lives.
+func OpenCopy(ctx context.Context, parts []catalog.Part, open OpenDevice) (*Stream, error) {
+	if err := checkParts(parts); err != nil {
+		return nil, err
+	}
+	devices := &devices{open: open, byLabel: make(map[catalog.Label]vtape.Device)}
+	var pieces []joined.Piece
+	for _, p := range parts {
+		pieces = append(pieces, joined.Piece{Bytes: p.Bytes, Open: func() (joined.ReaderAtCloser, error) {
+			dev, err := devices.get(ctx, p.Label)
+			if err != nil {
+				return nil, err
+			}
+			r, err := openPart(ctx, dev, p)
+			if err != nil {
+				return nil, err // not r: a nil *partReader in an interface is not nil
+			}
+			return r, nil
+		}})
+	}
+	return &Stream{Reader: joined.New(pieces), parts: parts}, nil
+}
+
+// checkParts makes sure that the parts are all of one copy, from the first on.
+func checkParts(parts []catalog.Part) error {
+	if len(parts) == 0 {
+		return errors.New("open copy: no parts")
+	}
+	var offset int64
+	for i, p := range parts {
+		if p.Number != i+1 || p.Dump != parts[0].Dump || p.Offset != offset || p.Bytes < 0 {
+			return fmt.Errorf("open copy: %s: part %d at byte %d is not the one after byte %d", p.Dump, p.Number, p.Offset, offset)
+		}
+		offset += p.Bytes
+	}
+	return nil
+}
+
+// Locate tells on which volume and in which file the byte at off lies.
+func (s *Stream) Locate(off int64) vtape.Place {
+	i, within := s.Find(off)
+	p := s.parts[i]
+	return vtape.Place{Label: p.Label, File: p.File, Offset: vtape.HeaderBytes + within, Left: p.Bytes - within}
+}
+
+// devices keeps the volumes of a copy that are open.
+type devices struct {
+	open    OpenDevice
+	mu      sync.Mutex // guards byLabel, and calls of open
+	byLabel map[catalog.Label]vtape.Device
+}
+
+func (d *devices) get(ctx context.Context, label catalog.Label) (vtape.Device, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if dev := d.byLabel[label]; dev != nil {
+		return dev, nil
+	}
+	dev, err := d.open(ctx, label)
+	if err != nil {
+		return nil, fmt.Errorf("open volume %s: %w", label, err)
+	}
+	d.byLabel[label] = dev
+	return dev, nil
+}
+
+// VerifyPart reads a part from its volume and compares header, size and checksums with the catalog. Checksums that the
+// catalog does not know (0) are not compared.
+func VerifyPart(ctx context.Context, dev vtape.Device, p catalog.Part) error {
+	r, err := openPart(ctx, dev, p)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var sum uint32
+	buf := make([]byte, feedBytes)
+	for off := int64(0); off < p.Bytes; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := r.ReadAt(buf[:min(int64(len(buf)), p.Bytes-off)], off)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		sum = crc32.Update(sum, castagnoli, buf[:n])
+		off += int64(n)
+	}
+	if p.CRC != 0 && sum != p.CRC {
+		return damage(p, vtape.HeaderBytes, p.Bytes, fmt.Errorf("checksum %08x, want %08x", sum, p.CRC))
+	}
+	return nil
+}
+
+func damage(p catalog.Part, offset, length int64, err error) error {
+	var known *vtape.Damage
+	if errors.As(err, &known) {
+		return err
+	}
+	return &vtape.Damage{Label: p.Label, File: p.File, Offset: offset, Length: length, Err: err}
+}
+
+// partReader reads the data of one part.
+type partReader struct {
+	vtape.PartReader
+	p catalog.Part
+}
+
+func openPart(ctx context.Context, dev vtape.Device, p catalog.Part) (*partReader, error) {
+	r, err := dev.Open(ctx, p.File)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil || errors.Is(err, vtape.ErrAbsent):
+		return nil, fmt.Errorf("volume %s file %d: %w", p.Label, p.File, err)
+	default:
+		return nil, damage(p, 0, vtape.HeaderBytes, err)
+	}
+	if err := checkPart(r, p); err != nil {
+		_ = r.Close() // it was only read
+		return nil, err
+	}
+	return &partReader{PartReader: r, p: p}, nil
+}
+
+// checkPart makes sure that a file is the part it should be.
+func checkPart(r vtape.PartReader, p catalog.Part) error {
+	h := r.Header()
+	var err error
+	if sum := crc32.Checksum(r.RawHeader(), castagnoli); p.HeaderCRC != 0 && sum != p.HeaderCRC {
+		err = fmt.Errorf("header has checksum %08x, want %08x", sum, p.HeaderCRC)
+	} else if h.Type != vtape.TypeSplitFile && h.Type != vtape.TypeFile {
+		err = fmt.Errorf("header of type %s", h.Type)
+	} else if id := dumpID(h); id != p.Dump {
+		err = fmt.Errorf("file of dump %s, want %s", id, p.Dump)
+	} else if n := partNumber(h); n != p.Number {
+		err = fmt.Errorf("part %d, want %d", n, p.Number)
+	}
+	if err != nil {
+		return damage(p, 0, vtape.HeaderBytes, err)
+	}
+	if n := r.SizeBytes(); n != p.Bytes {
+		return damage(p, vtape.HeaderBytes+min(n, p.Bytes), 0, fmt.Errorf("%d bytes of data, want %d", n, p.Bytes))
+	}
+	return nil
+}
+
+// ReadAt reads data; whatever goes wrong is damage of these bytes.
+func (r *partReader) ReadAt(b []byte, off int64) (int, error) {
+	n, err := r.PartReader.ReadAt(b, off)
+	if n == len(b) || err == io.EOF && off+int64(n) >= r.p.Bytes {
+		return n, err
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, damage(r.p, vtape.HeaderBytes+off, int64(len(b)), err)
+}
+
+func dumpID(h vtape.Header) catalog.DumpID {
+	return catalog.NewDumpID(catalog.DLE{VM: h.Host, Disk: h.Disk}, catalog.Stamp(h.Stamp), h.Level)
+}
+
+// partNumber reads a header of type FILE, which old Amanda wrote to volumes, as part 1.
+func partNumber(h vtape.Header) int { return max(1, h.Part) }
