@@ -98,11 +98,12 @@ type Failure struct {
 	Dump *DumpRef `json:"dump,omitempty"`
 	// Program is set for problems: planner, driver, dumper, taper or reaper.
 	Program string `json:"program,omitempty"`
-	// Storage, Parts and Held are set when the dump failed on its way to volumes: where, how many parts had been
-	// written, and whether it is safe on the holding disk.
+	// Storage and Parts are set when the dump failed on its way to volumes: where, and how many parts had been written.
 	Storage string `json:"storage,omitempty"`
 	Parts   int    `json:"parts,omitempty"`
-	Held    bool   `json:"held,omitempty"`
+	// Held tells that the dump is safe on the holding disk, Lost that it is neither there nor on any other volume.
+	Held bool   `json:"held,omitempty"`
+	Lost bool   `json:"lost,omitempty"`
 	Text    string `json:"text"`
 	Hint    string `json:"hint,omitempty"`
 }

@@ -1,0 +1,235 @@
+package reports
+
+import (
+	"io"
+	"time"
+
+	"holdfast/catalog"
+)
+
+// StatusReport is the state of every dump of a run. All sizes are bytes.
+type StatusReport struct {
+	Version int  `json:"version"`
+	Head    Head `json:"head"`
+	// Now is the time of looking.
+	Now time.Time `json:"now"`
+	// Planning is set until the planner has decided about all DLEs.
+	Planning bool         `json:"planning"`
+	Dumps    []DumpStatus `json:"dumps"`
+	Totals   []StateTotal `json:"totals"`
+	Volumes  []VolumeUse  `json:"volumes"`
+}
+
+// DumpState is how far a dump has come, up to the end of dumping; its copies tell the rest.
+type DumpState string
+
+// States of a dump.
+const (
+	StateWaiting  DumpState = "waiting"
+	StateScanning DumpState = "scanning"
+	StateDumping  DumpState = "dumping"
+	StateDumped   DumpState = "dumped"
+	StateFailed   DumpState = "failed"
+	StateSkipped  DumpState = "skipped"
+	StateFlush    DumpState = "flush" // made by an earlier run
+)
+
+// CopyState is how far the writing of a dump to a storage has come.
+type CopyState string
+
+// States of a copy.
+const (
+	CopyWaiting CopyState = "waiting"
+	CopyWriting CopyState = "writing"
+	CopyWritten CopyState = "written"
+	CopyFailed  CopyState = "failed"
+	CopyHeld    CopyState = "held" // left on the holding disk
+)
+
+// DumpStatus is the state of one dump.
+type DumpStatus struct {
+	DumpRef
+	State DumpState `json:"state"`
+	// Strange is set for a complete dump with odd messages.
+	Strange bool `json:"strange"`
+	// Direct tells that the dump goes straight to a volume.
+	Direct bool `json:"direct"`
+	// Terminated is set when the run ended in the midst of this state, or of that of the copies.
+	Terminated bool `json:"terminated"`
+	// Text says why it failed or was skipped; with WillRetry it is the cause of the failure before.
+	Text      string `json:"text"`
+	WillRetry bool   `json:"will_retry"`
+	// EstimateBytes is the planner's, Bytes the real size once it is known.
+	EstimateBytes int64 `json:"estimate_bytes"`
+	Bytes         int64 `json:"bytes"`
+	// DoneBytes of TotalBytes are scanned or dumped.
+	DoneBytes  int64 `json:"done_bytes"`
+	TotalBytes int64 `json:"total_bytes"`
+	// At is when the dump came into its state; the zero time while it waits.
+	At     time.Time    `json:"at"`
+	Copies []CopyStatus `json:"copies"`
+}
+
+// CopyStatus is the state of the writing of a dump to one storage.
+type CopyStatus struct {
+	Storage string          `json:"storage"` // empty while it is not known
+	State   CopyState       `json:"state"`
+	Labels  []catalog.Label `json:"labels"`
+	Parts   int             `json:"parts"`
+	// DoneBytes are on volumes.
+	DoneBytes int64     `json:"done_bytes"`
+	Text      string    `json:"text"`
+	At        time.Time `json:"at"`
+}
+
+// StateTotal sums over the dumps in a state.
+type StateTotal struct {
+	Name          string `json:"name"`
+	Count         int    `json:"count"`
+	Bytes         int64  `json:"bytes"`
+	EstimateBytes int64  `json:"estimate_bytes"`
+}
+
+// Status tells how far the run is. alive says whether its process lives; without it what was going on when the events
+// end shows as terminated. now is the time of looking.
+func Status(run catalog.Run, events []catalog.Event, now time.Time, alive bool) StatusReport {
+	n := gather(run, events)
+	unfinished := RunAborted
+	if alive {
+		unfinished = RunRunning
+	}
+	s := StatusReport{Version: SchemaVersion, Head: n.head(unfinished), Now: now.UTC(), Dumps: []DumpStatus{}}
+	s.Planning = !n.planned && s.Head.Status == RunRunning
+	s.Volumes = deref(n.volumes)
+	for _, t := range n.sorted() {
+		s.Dumps = append(s.Dumps, n.dumpStatus(t, s.Head.Status == RunRunning))
+	}
+	s.Totals = totals(s.Dumps)
+	s.Head.ExitStatus = ExitStatus(n.report(unfinished))
+	return s
+}
+
+// StatusJSON writes the status as one JSON object.
+func StatusJSON(w io.Writer, s StatusReport) error { return writeJSON(w, s) }
+
+func (n *night) dumpStatus(t *trail, running bool) DumpStatus {
+	d := DumpStatus{DumpRef: t.DumpRef, Direct: t.toVolume, At: t.changed.UTC(), Copies: []CopyStatus{}}
+	if t.planned != nil {
+		d.EstimateBytes = t.planned.StoredEstimate
+	}
+	if len(t.failed) > 0 {
+		last := t.failed[len(t.failed)-1]
+		d.Text, d.WillRetry = last.Error, last.Retry
+	}
+	switch {
+	case t.Stamp != n.run.Stamp:
+		d.State = StateFlush
+	case t.finished != nil:
+		d.State, d.Strange = StateDumped, t.finished.Status == catalog.StatusStrange
+		d.Bytes, d.Text, d.WillRetry = t.finished.StoredBytes, "", false
+	case t.running != nil:
+		d.State, d.Terminated = StateDumping, !running
+		d.DoneBytes, d.TotalBytes = t.progress.Done, t.progress.Total
+		if t.progress.Phase == "scan" {
+			d.State = StateScanning
+		}
+	case t.skipped != nil:
+		d.State, d.Text = StateSkipped, t.skipped.Reason
+		if t.skipped.Failure {
+			d.State = StateFailed
+		}
+	case len(t.failed) > 0 && !d.WillRetry:
+		d.State = StateFailed
+	default:
+		d.State, d.Terminated = StateWaiting, !running
+	}
+	n.copyStatus(t, &d, running)
+	return d
+}
+
+func (n *night) copyStatus(t *trail, d *DumpStatus, running bool) {
+	held, isHeld := n.heldBytes(t)
+	for _, c := range t.lastCopies() {
+		d.Copies = append(d.Copies, c.status())
+		if c.finished != nil && d.State == StateFlush {
+			d.Bytes = c.finished.Bytes
+		}
+		if c.finished == nil && c.failed == nil && !running {
+			d.Terminated = true
+		}
+	}
+	if d.State == StateFlush {
+		d.Bytes = max(d.Bytes, held)
+		d.EstimateBytes = d.Bytes
+	}
+	if len(d.Copies) > 0 || (d.State != StateDumped && d.State != StateFlush) {
+		return
+	}
+	switch {
+	case isHeld:
+		d.Copies = append(d.Copies, CopyStatus{State: CopyHeld, Labels: []catalog.Label{}})
+	case !d.Direct:
+		d.Terminated = !running
+		d.Copies = append(d.Copies, CopyStatus{State: CopyWaiting, Labels: []catalog.Label{}})
+	}
+}
+
+func (c *copyTrail) status() CopyStatus {
+	s := CopyStatus{Storage: c.storage, State: CopyWriting, Labels: c.labels(), Parts: len(c.parts), DoneBytes: c.bytes(), At: c.changed.UTC()}
+	switch {
+	case c.finished != nil:
+		s.State = CopyWritten
+	case c.failed != nil:
+		s.State, s.Text = CopyFailed, c.failed.Error
+	}
+	return s
+}
+
+// totals are amstatus's: each dump is counted in several states, by dumping and by writing.
+func totals(dumps []DumpStatus) []StateTotal {
+	names := []string{"disk", "estimated", "flush", "dump failed", "wait for dumping", "dumping to tape", "dumping", "dumped",
+		"wait for writing", "writing to tape", "failed to tape", "left on holding", "taped"}
+	sums := map[string]*StateTotal{}
+	all := make([]StateTotal, len(names))
+	for i, name := range names {
+		all[i].Name = name
+		sums[name] = &all[i]
+	}
+	for _, d := range dumps {
+		for _, name := range d.totalNames() {
+			sum := sums[name]
+			sum.Count++
+			sum.Bytes += d.Bytes
+			sum.EstimateBytes += d.EstimateBytes
+		}
+	}
+	return all
+}
+
+func (d DumpStatus) totalNames() []string {
+	names := []string{"disk"}
+	switch d.State {
+	case StateFlush:
+		names = []string{"flush"}
+	case StateSkipped:
+	case StateFailed:
+		names = append(names, "dump failed")
+	case StateWaiting:
+		names = append(names, "estimated", "wait for dumping")
+	case StateScanning, StateDumping:
+		names = append(names, "estimated", "dumping")
+		if d.Direct {
+			names[len(names)-1] = "dumping to tape"
+		}
+	case StateDumped:
+		names = append(names, "estimated", "dumped")
+	}
+	copyNames := map[CopyState]string{CopyWaiting: "wait for writing", CopyWriting: "writing to tape", CopyWritten: "taped",
+		CopyFailed: "failed to tape", CopyHeld: "left on holding"}
+	for _, c := range d.Copies {
+		if !d.Direct || c.State != CopyWriting {
+			names = append(names, copyNames[c.State])
+		}
+	}
+	return names
+}
