@@ -15,7 +15,7 @@ type Config struct {
 	Warnings []string `yaml:"-" json:"-"`
 
 	Org          string              `yaml:"org" doc:"Name of the site, in reports and the subjects of mails."`
-	State        string              `yaml:"state" need:"yes" doc:"Directory of the catalog, the block maps and the lock. It belongs on another disk than the images."`
+	State        string              `yaml:"state" jsonschema:"required" doc:"Directory of the catalog, the block maps and the lock. It belongs on another disk than the images."`
 	MailTo       []string            `yaml:"mailto" doc:"Addresses that get the report of each run; none: no mail."`
 	Mail         Mail                `yaml:"mail" doc:"How the report is mailed."`
 	SendReportOn ReportOn            `yaml:"send-report-on" doc:"Which reports are mailed: of all runs, of those with anything strange or worse, of those with an error, or never."`
@@ -24,7 +24,7 @@ type Config struct {
 	InParallel   int                 `yaml:"in-parallel" doc:"Images dumped at the same time."`
 	Bump         Bump                `yaml:"bump" doc:"When an incremental dump goes one level up."`
 	Holding      []Holding           `yaml:"holding" doc:"Holding disks: dumps are kept there until they are on a volume; none: dumps go straight to a volume, one at a time."`
-	Storage      map[string]Storage  `yaml:"storage" need:"yes" doc:"Where dumps go, by name. This version writes to one storage."`
+	Storage      map[string]Storage  `yaml:"storage" jsonschema:"required" doc:"Where dumps go, by name. This version writes to one storage."`
 	Autoflush    bool                `yaml:"autoflush" doc:"A run also writes what earlier runs left on the holding disks."`
 	DumpTypes    map[string]DumpType `yaml:"dump-types" doc:"Named sets of settings for DLEs. A type takes what it does not set from the one it inherits, or else from the type 'default'."`
 	DLEs         []DLE               `yaml:"dles" doc:"The disk list: one entry for each image to back up."`
@@ -51,7 +51,7 @@ type Bump struct {
 
 // Holding is one holding disk.
 type Holding struct {
-	Dir   string `yaml:"dir" need:"yes" doc:"Directory of the holding disk."`
+	Dir   string `yaml:"dir" jsonschema:"required" doc:"Directory of the holding disk."`
 	Use   Size   `yaml:"use" doc:"Bytes of it that may be used; 0: all that is free; negative: all that is free but this much."`
 	Chunk Size   `yaml:"chunk" doc:"Longest file on it, its 32 KiB header included; a multiple of 32KiB, at least 64KiB."`
 }
@@ -62,11 +62,11 @@ type Storage struct {
 	Name string `yaml:"-" json:"-"`
 
 	Device      DeviceKind `yaml:"device" doc:"Kind of volumes: dir keeps each vtape in a directory of its own."`
-	Path        string     `yaml:"path" need:"yes" doc:"Directory of the vtape library."`
-	Slots       int        `yaml:"slots" need:"yes" doc:"Number of vtapes in it."`
-	VolumeSize  Size       `yaml:"volume-size" need:"yes" doc:"Bytes on one vtape, headers included; at least 1MiB."`
-	PartSize    Size       `yaml:"part-size" doc:"Longest part of a dump on a vtape, a multiple of 128KiB. Without it: a quarter of volume-size, at most 1GiB."`
-	Label       string     `yaml:"label" need:"yes" doc:"Labels of new vtapes: the run of % becomes the number, so DEMO-%%% gives DEMO-001."`
+	Path        string     `yaml:"path" jsonschema:"required" doc:"Directory of the vtape library."`
+	Slots       int        `yaml:"slots" jsonschema:"required" doc:"Number of vtapes in it."`
+	VolumeSize  Size       `yaml:"volume-size" jsonschema:"required" doc:"Bytes on one vtape, headers included; at least 1MiB."`
+	PartSize    Size       `yaml:"part-size" doc:"Longest part of a dump on a vtape, a multiple of 128KiB; 0: a quarter of volume-size, at most 1GiB."`
+	Label       string     `yaml:"label" jsonschema:"required" doc:"Labels of new vtapes: the run of % becomes the number, so DEMO-%%% gives DEMO-001."`
 	RunVolumes  int        `yaml:"run-volumes" doc:"Vtapes that one run may fill."`
 	KeepVolumes int        `yaml:"keep-volumes" doc:"This many of the vtapes written last are never overwritten; those that a kept dump needs never are anyway."`
 }
@@ -80,7 +80,7 @@ type DumpType struct {
 	Compress  Compression `yaml:"compress" doc:"Compression: fast is zstd's level 1, default its 3, best its 9."`
 	Encrypt   Encrypt     `yaml:"encrypt" doc:"Encryption with age; 'none' turns an inherited one off."`
 	Strategy  Strategy    `yaml:"strategy" doc:"Fulls and incrementals as planned (standard), fulls only (noinc), level 1 only (nofull), no fulls (incronly), or no dumps at all (skip)."`
-	Priority  Priority    `yaml:"priority" doc:"What goes first when there is not room for all: low, medium, high or a number (0, 1, 2)."`
+	Priority  Priority    `yaml:"priority" doc:"What goes first when there is not room for all: a higher number; low, medium and high are 0, 1 and 2."`
 	DumpCycle Days        `yaml:"dump-cycle" doc:"Dump cycle of these DLEs, if not that of the whole configuration."`
 	Bump      Bump        `yaml:"bump" doc:"Bump rules of these DLEs, if not those of the whole configuration."`
 	MaxLevel  int         `yaml:"max-level" doc:"Highest level, 1 to 9: a restore reads at most one dump more than this."`
@@ -89,7 +89,7 @@ type DumpType struct {
 
 // Encrypt says how dumps are encrypted. The zero value is no encryption.
 type Encrypt struct {
-	Recipients string `yaml:"recipients" need:"yes" doc:"File of age recipients (public keys), one a line. The identities that restore stay off this machine."`
+	Recipients string `yaml:"recipients" jsonschema:"required" doc:"File of age recipients (public keys), one a line. The identities that restore stay off this machine."`
 	Program    string `yaml:"program" doc:"Program named in the dumps' headers, which Amanda's commands call to decrypt."`
 }
 

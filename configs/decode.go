@@ -13,7 +13,7 @@ import (
 )
 
 // maxFaults is how many faults are told at once: more would scroll the first away.
-const maxFaults = 20
+const maxFaults = 10
 
 // decoder reads YAML nodes into structs, over what they hold already, and remembers where each key stood. It is used
 // instead of the library's own because that one stops at the first fault and speaks of Go's types.
@@ -23,6 +23,8 @@ type decoder struct {
 	places   map[string]place
 	// later holds the nodes under a path of the keys of this map, which are not decoded but kept.
 	later map[string]ast.Node
+	// listed are the blocks whose keys a hint has listed.
+	listed map[string]bool
 }
 
 // defaulter is a struct with values that hold where the file says nothing.
@@ -184,7 +186,7 @@ func (d *decoder) decodeStruct(path string, node ast.Node, dst reflect.Value) {
 				where = " in " + showPath(path)
 			}
 			d.failAt(placeOf(entry.Key.GetToken()), "", problem{
-				Message: fmt.Sprintf("unknown key %q%s", key, where), Hint: d.keyHint(key, names),
+				Message: fmt.Sprintf("unknown key %q%s", key, where), Hint: d.keyHint(path, key, names),
 			})
 			seen[Nearest(key, names)] = true
 			continue
@@ -196,16 +198,18 @@ func (d *decoder) decodeStruct(path string, node ast.Node, dst reflect.Value) {
 	}
 	for _, name := range names {
 		field := fields[name]
-		if field.Tag.Get("need") == "yes" && !seen[name] && dst.FieldByIndex(field.Index).IsZero() {
+		if field.Tag.Get("jsonschema") == "required" && !seen[name] && dst.FieldByIndex(field.Index).IsZero() {
 			d.fail(path, problem{Message: fmt.Sprintf("key %q is missing", name)})
 		}
 	}
 }
 
-func (d *decoder) keyHint(key string, names []string) string {
-	if hint := didYouMean(key, names); hint != "" {
+// keyHint gives the key that was meant, or else, once for a block, all that may stand there.
+func (d *decoder) keyHint(path, key string, names []string) string {
+	if hint := didYouMean(key, names); hint != "" || d.listed[path] {
 		return hint
 	}
+	d.listed[path] = true
 	return "keys here are " + strings.Join(names, ", ")
 }
 

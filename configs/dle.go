@@ -4,10 +4,10 @@ import "holdfast/catalog"
 
 // DLE is a disk list entry: one image to back up.
 type DLE struct {
-	VM       string `yaml:"vm" need:"yes" doc:"Name of the virtual machine, one word; what Amanda calls the host."`
+	VM       string `yaml:"vm" jsonschema:"required" doc:"Name of the virtual machine, one word; what Amanda calls the host."`
 	Disk     string `yaml:"disk" doc:"Name of its disk."`
-	Image    string `yaml:"image" need:"yes" doc:"The image: a file or a block device."`
-	Format   Format `yaml:"format" need:"yes" doc:"Format of the image. It is never guessed: a guest could write anything into a raw image."`
+	Image    string `yaml:"image" jsonschema:"required" doc:"The image: a file or a block device."`
+	Format   Format `yaml:"format" jsonschema:"required" doc:"Format of the image. It is never guessed: a guest could write anything into a raw image."`
 	Type     string `yaml:"type" doc:"Dump type."`
 	BaseName string `yaml:"base,omitempty" doc:"Another DLE, VM or VM:DISK, whose image this one is a linked clone or a drifted copy of: the base is dumped once, and this one as what differs."`
 

@@ -35,7 +35,7 @@ func parse(name, path string, data []byte) (*Config, error) {
 	}
 	c := defaultConfig()
 	c.Path = path
-	d := &decoder{places: map[string]place{}, later: map[string]ast.Node{"dump-types": nil}}
+	d := &decoder{places: map[string]place{}, later: map[string]ast.Node{typesPath: nil}, listed: map[string]bool{}}
 	if root == nil {
 		root = ast.Mapping(nil, false) // an empty file lacks what every configuration needs
 	}

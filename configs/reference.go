@@ -1,12 +1,120 @@
 package configs
 
-import "errors"
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strings"
+)
 
-// Effective gives the configuration with every default filled in, as YAML that parses to the same Config.
-func (c *Config) Effective() ([]byte, error) { return nil, errors.New("not yet") }
+// section is one table of the reference: a struct with its defaults.
+type section struct {
+	title, intro string
+	value        any
+}
 
-// Reference gives the reference of all keys as Markdown.
-func Reference() string { return "" }
+func sections() []section {
+	c := defaultConfig()
+	holding, storage, dle := Holding{}, Storage{}, DLE{}
+	holding.defaults()
+	storage.defaults()
+	dle.defaults()
+	return []section{
+		{"The file", "", c},
+		{"mail", "", Mail{Sendmail: defaultSendmail}},
+		{"bump", "An incremental goes from level L to L+1 when that saves at least `size` x `mult`^(L-1) bytes of image data.", c.Bump},
+		{"holding, a list", "", holding},
+		{"storage.NAME", "", storage},
+		{"dump-types.NAME", "A type takes what it does not set from the one it inherits, or else from the type `default`, which always is there.", builtinType(&c)},
+		{"dump-types.NAME.encrypt", "", Encrypt{Program: defaultProgram}},
+		{"dles, a list", "", dle},
+	}
+}
 
-// Schema gives the JSON Schema of the configuration, for editors.
-func Schema() ([]byte, error) { return nil, errors.New("not yet") }
+// Reference gives the reference of all keys as Markdown. It is made from the structs that the file is read into, so it
+// cannot be out of date.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString(referenceHead)
+	for _, s := range sections() {
+		fmt.Fprintf(&b, "\n## %s\n\n", s.title)
+		if s.intro != "" {
+			fmt.Fprintf(&b, "%s\n\n", s.intro)
+		}
+		b.WriteString("| key | takes | default | meaning |\n|---|---|---|---|\n")
+		v := reflect.ValueOf(s.value)
+		fields, names := fieldsOf(v.Type())
+		for _, name := range names {
+			f := fields[name]
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, takes(f.Type), defaultText(f, v.FieldByIndex(f.Index)), f.Tag.Get("doc"))
+		}
+	}
+	return b.String()
+}
+
+const referenceHead = `# The configuration
+
+<!-- Made from the code by "go test ./configs -update". Do not edit. -->
+
+One YAML file, given with ` + "`--config`" + `. A whole one with every key is
+[configs/example/holdfast.yaml](../configs/example/holdfast.yaml); ` + "`holdfast init`" + ` writes one for the images it finds.
+An unknown key, a wrong type or a value out of range is refused with its line and column.
+
+- **Paths** that are relative count from the directory of the file. ` + "`~`" + ` is not expanded.
+- **Sizes** are whole numbers of bytes, or have a unit: ` + "`KiB MiB GiB TiB PiB`" + ` (powers of 1024), ` + "`kB MB GB TB PB`" + `
+  (powers of 1000). A bare ` + "`K M G T`" + ` is refused, since it means the one here and the other there.
+- **Days** are calendar days, ` + "`7d`" + ` or ` + "`2w`" + `, never 24 hours.
+- **Secrets** never stand in the file: it names the files that hold them.
+- Anchors, aliases, merge keys and tags of YAML are not used.
+`
+
+// takes says in words what a key of this type takes.
+func takes(t reflect.Type) string {
+	switch v := reflect.Zero(t).Interface().(type) {
+	case Size:
+		return "size"
+	case Days:
+		return "days"
+	case Priority:
+		return "`" + strings.Join(priorityWords, "`, `") + "` or number"
+	case Encrypt:
+		return "keys, or `none`"
+	case word:
+		return "`" + strings.Join(v.words(), "`, `") + "`"
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "whole number"
+	case reflect.Float64:
+		return "number"
+	case reflect.Slice:
+		return "list"
+	case reflect.Map:
+		return "names"
+	case reflect.Struct:
+		return "keys"
+	}
+	return "text"
+}
+
+// defaultText gives a default as it would stand in the file.
+func defaultText(f reflect.StructField, v reflect.Value) string {
+	if f.Tag.Get("jsonschema") == "required" {
+		return "needed"
+	}
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		if text, err := m.MarshalText(); err == nil {
+			return "`" + string(text) + "`"
+		}
+	}
+	switch v.Kind() {
+	case reflect.Struct, reflect.Map, reflect.Slice:
+		return ""
+	}
+	if text := fmt.Sprint(v.Interface()); text != "" {
+		return "`" + text + "`"
+	}
+	return ""
+}

@@ -47,8 +47,8 @@ func (k check) storage(path string, s Storage) {
 		k.must(s.PartSize+2*headerBlock <= s.VolumeSize, join(path, "part-size"),
 			fmt.Sprintf("%s and its headers do not fit on a volume of %s", s.PartSize, s.VolumeSize), "")
 	}
-	k.must(s.RunVolumes >= 1 && s.RunVolumes <= s.Slots, join(path, "run-volumes"),
-		fmt.Sprintf("must be 1 to %d, the number of slots", s.Slots), "")
+	k.must(s.RunVolumes >= 1 && s.RunVolumes <= max(s.Slots, 1), join(path, "run-volumes"),
+		fmt.Sprintf("must be 1 to %d, the number of slots", max(s.Slots, 1)), "")
 	k.must(s.KeepVolumes >= 0 && s.KeepVolumes+s.RunVolumes <= max(s.Slots, s.RunVolumes), join(path, "keep-volumes"),
 		fmt.Sprintf("must be 0 to %d: %d slots less the %d that a run may fill", max(s.Slots-s.RunVolumes, 0), s.Slots, s.RunVolumes), "")
 	k.label(join(path, "label"), s)

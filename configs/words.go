@@ -152,6 +152,9 @@ func oneOf[W interface {
 	word
 }](dst *W, text []byte) error {
 	words := (*dst).words()
+	if len(words) == 1 && words[0] != string(text) {
+		return problem{Message: fmt.Sprintf("%q is not known: this version has %s only", text, words[0])}
+	}
 	if !slices.Contains(words, string(text)) {
 		return problem{
 			Message: fmt.Sprintf("%q is not one of %s", text, strings.Join(words, ", ")),
