@@ -1,6 +1,7 @@
 package frames
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -19,6 +20,26 @@ type codec interface {
 
 // newCodecFunc makes a codec for a level; None and a codec that only decodes are the same to it.
 type newCodecFunc func(Level) (codec, error)
+
+// zeroCodec encodes a whole frame of zeros, which images are full of, once, and copies it from then on.
+type zeroCodec struct {
+	codec
+	zeros []byte
+}
+
+func (z *zeroCodec) encode(dst, src []byte) ([]byte, error) {
+	if len(src) != FrameBytes || src[0] != 0 || !bytes.Equal(src[1:], src[:FrameBytes-1]) {
+		return z.codec.encode(dst, src)
+	}
+	if z.zeros == nil {
+		zeros, err := z.codec.encode(nil, src)
+		if err != nil {
+			return nil, err
+		}
+		z.zeros = bytes.Clone(zeros)
+	}
+	return append(dst[:0], z.zeros...), nil
+}
 
 var errContentSize = errors.New("frame does not hold what its header says")
 

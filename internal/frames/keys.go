@@ -114,7 +114,7 @@ func openKeyFile(data []byte, passphrase func() (string, error)) ([]byte, error)
 	switch trimmed := bytes.TrimSpace(data); {
 	case bytes.HasPrefix(trimmed, []byte(armor.Header)):
 		src = armor.NewReader(bytes.NewReader(trimmed))
-	case !bytes.HasPrefix(data, []byte("age-encryption.org/")):
+	case !bytes.HasPrefix(data, []byte(ageIntro)):
 		return data, nil
 	}
 	plain, err := age.Decrypt(src, NewPassphraseIdentity(passphrase))

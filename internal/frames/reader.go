@@ -60,7 +60,22 @@ func open(r io.ReaderAt, storedBytes int64, o ReadOptions, newCodec newCodecFunc
 		rd.found = rd.index.rawBytes()
 	}
 	rd.rebuilt = errors.Join(end, rd.rebuilt)
-	return rd, rd.setSize(o.RawBytes)
+	if o.Compress && rd.found == 0 && rd.rebuilt != nil {
+		return nil, fmt.Errorf("open stream: %w", noFrames(r, o, rd.rebuilt))
+	}
+	if err := rd.setSize(o.RawBytes); err != nil {
+		return nil, fmt.Errorf("open stream: %w", err)
+	}
+	return rd, nil
+}
+
+// noFrames says why nothing at all was found; the commonest reason is a key that was not given.
+func noFrames(r io.ReaderAt, o ReadOptions, why error) error {
+	intro := make([]byte, len(ageIntro))
+	if o.Identities == nil && readFull(r, intro, 0) == nil && string(intro) == ageIntro {
+		return fmt.Errorf("%w: the stream is encrypted, and no key was given", ErrNoIdentity)
+	}
+	return why
 }
 
 // setSize compares what was found with what was expected (0: nothing). Level None may have more: zeros.
@@ -73,7 +88,7 @@ func (r *Reader) setSize(want int64) error {
 		r.found, r.size = want, want
 		return nil
 	case want < r.found || r.compress && r.rebuilt == nil:
-		return fmt.Errorf("open stream: it holds %d raw bytes, not the %d expected: another stream", r.found, want)
+		return fmt.Errorf("it holds %d raw bytes, not the %d expected: another stream", r.found, want)
 	}
 	r.size = want
 	if r.rebuilt == nil {

@@ -74,6 +74,9 @@ type ageSource struct {
 	size   int64
 }
 
+// ageIntro begins every encrypted stream that is not armored.
+const ageIntro = "age-encryption.org/"
+
 var (
 	errChunk  = errors.New("encrypted chunk does not authenticate")
 	errAgeEnd = fmt.Errorf("%w, or its last encrypted chunk is damaged", ErrTruncated)
@@ -85,6 +88,9 @@ func openAge(r io.ReaderAt, storedBytes int64, ids []age.Identity) (a *ageSource
 	header, err := age.ExtractHeader(io.NewSectionReader(r, 0, storedBytes))
 	if err != nil {
 		return nil, nil, fmt.Errorf("encryption header: %w", err)
+	}
+	if len(ids) == 0 {
+		return nil, nil, fmt.Errorf("%w: none was given", ErrNoIdentity)
 	}
 	fileKey, err := age.DecryptHeader(header, ids...)
 	if err != nil {

@@ -17,7 +17,8 @@ const streamWindowBytes = 128 << 20
 
 // NewStreamReader reads a stored stream front to back: any zstd stream (with or without seek table), gzip, or, for
 // compress "", the bytes as they are; decrypted first when identities are given. compress is "zstd", "gzip" or "".
-// Zero bytes after the end of a gzip stream, a medium's padding, are passed over. Close does not close r.
+// Zero bytes after the end of a gzip stream, a medium's padding, are passed over. A zstd stream that was cut between two
+// frames ends as if it were whole: compare the length. Close does not close r.
 func NewStreamReader(r io.Reader, compress string, identities []age.Identity) (io.ReadCloser, error) {
 	if identities != nil {
 		plain, err := age.Decrypt(r, identities...)

@@ -83,8 +83,8 @@ type slot struct {
 	ready  chan struct{} // one token when raw and out are made
 }
 
-// NewWriter starts a stream on w: an encrypted one's header is written at once. When ctx ends, the writer stops by
-// itself, and Close says why.
+// NewWriter starts a stream on w, which one goroutine at a time writes to. When ctx ends, the writer stops by itself;
+// Close says why.
 func NewWriter(ctx context.Context, w io.Writer, o Options) (*Writer, error) {
 	return newWriter(ctx, w, o, newCodec)
 }
@@ -108,10 +108,11 @@ func newWriter(ctx context.Context, w io.Writer, o Options, newCodec newCodecFun
 		if o.Level == None {
 			break
 		}
-		var err error
-		if codecs[i], err = newCodec(o.Level); err != nil {
+		c, err := newCodec(o.Level)
+		if err != nil {
 			return nil, fmt.Errorf("new frame writer: %w", err)
 		}
+		codecs[i] = &zeroCodec{codec: c}
 	}
 	wr.start(ctx, codecs)
 	return wr, nil
@@ -292,7 +293,7 @@ func (w *Writer) Close() (Totals, error) {
 }
 
 // Abort stops the writer and waits until its goroutines have ended; a Fill, a Done or a write that is under way is
-// waited for. Close then gives ErrAborted, or the error that came before.
+// waited for, so these must not call it. Close then gives ErrAborted, or the error that came before.
 func (w *Writer) Abort() {
 	w.cancel(ErrAborted)
 	w.group.Wait()

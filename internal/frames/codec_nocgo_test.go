@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package frames
+
+func addCCodec(map[string]newCodecFunc) {}
