@@ -292,7 +292,7 @@ func TestVolumes(t *testing.T) {
 
 	// What the administrator set meanwhile survives a run that knew the volume before.
 	ok(t, s.MarkVolume(ctx, "V1", true, false))
-	v1.Bytes = 99
+	v1.Slot, v1.WriteStamp, v1.Bytes, v1.Files, v1.HeaderCRC, v1.Seen = "", "20261121220000", 99, 9, 1, night.Add(time.Hour)
 	ok(t, s.PutVolume(ctx, v1))
 	v1.NoReuse = true
 	v, err := s.Volume(ctx, "V1")
