@@ -1,0 +1,55 @@
+# `make help` lists what there is. Go, git and make are enough to begin: scripts/tools fetches the rest.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+BENCH    ?= .
+TIMEOUT  ?= 9m
+IMAGES   ?=
+
+.DEFAULT_GOAL := build
+.PHONY: help build run tools test race fuzz lint fmt fmt-check vet bench golden check
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+# Go uses C where it finds a compiler, and builds without it otherwise; the streams are the same either way.
+build: ## build bin/holdfast
+	$(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/holdfast ./cmd/holdfast
+
+run: tools build ## two nights and a restore, of the images in IMAGES=DIR or of some made for it
+	IMAGES='$(IMAGES)' scripts/demo
+
+tools:
+	@scripts/tools
+
+test: tools ## all tests
+	$(GO) test -timeout $(TIMEOUT) ./...
+
+race: tools ## all tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
+
+fuzz: tools ## every fuzz target for FUZZTIME=10s
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's,/[^/]*:func , ,' | sort -u | { set -e; \
+	while read -r dir target; do echo "$$dir $$target"; \
+	$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; done; }
+
+lint: vet ## vet, and the house rules (internal/lint)
+	$(GO) test -count=1 ./internal/lint
+
+fmt: ## format all Go files
+	gofmt -l -w .
+
+fmt-check:
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt):"; echo "$$files"; exit 1; } >&2
+
+vet:
+	$(GO) vet ./...
+
+bench: tools ## the benchmarks that match BENCH=.
+	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 30m $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
+
+golden: ## write the golden files anew; look at the difference before you commit it
+	$(GO) test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
+
+check: fmt-check lint test ## what CI runs
