@@ -77,7 +77,7 @@ type DumpType struct {
 	Name string `yaml:"-" json:"-"`
 
 	Inherit   string      `yaml:"inherit,omitempty" doc:"Name of the dump type that this one takes its other settings from."`
-	Compress  Compression `yaml:"compress" doc:"Compression: fast is zstd's level 1, default its 3, best its 9."`
+	Compress  Compression `yaml:"compress" doc:"Compression; fast, default and best are about levels 1, 3 and 9 of zstd."`
 	Encrypt   Encrypt     `yaml:"encrypt" doc:"Encryption with age; 'none' turns an inherited one off."`
 	Strategy  Strategy    `yaml:"strategy" doc:"Fulls and incrementals as planned (standard), fulls only (noinc), level 1 only (nofull), no fulls (incronly), or no dumps at all (skip)."`
 	Priority  Priority    `yaml:"priority" doc:"What goes first when there is not room for all: a higher number; low, medium and high are 0, 1 and 2."`

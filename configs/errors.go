@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Error is one fault of a configuration, with its place.
@@ -60,7 +61,7 @@ func excerpt(text string, line, column int) string {
 	}
 	runes := []rune(strings.TrimRight(lines[line-1], "\r"))
 	for i, r := range runes {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			runes[i] = ' ' // the caret must stand below its letter
 		}
 	}

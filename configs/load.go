@@ -65,7 +65,7 @@ func report(name, text string, faults []fault) Errors {
 	var errs Errors
 	for _, f := range faults[:min(len(faults), maxFaults)] {
 		errs = append(errs, &Error{
-			File: name, Line: f.line, Column: f.column, Message: f.Message, Hint: f.Hint,
+			File: name, Line: f.line, Column: f.column, Message: oneLine(f.Message), Hint: oneLine(f.Hint),
 			Excerpt: excerpt(text, f.line, f.column),
 		})
 	}

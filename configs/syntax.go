@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -136,10 +137,10 @@ func syntaxFault(err error) *fault {
 	return &fault{placeOf(at.GetToken()), p}
 }
 
-// oneLine keeps a foreign message on one line and free of control characters.
+// oneLine keeps a message on one line, whatever it quotes: control characters become blanks.
 func oneLine(message string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r

@@ -55,23 +55,31 @@ func (k check) dle(path string, d DLE) {
 
 // bases finds the DLEs that are meant as bases.
 func (k check) bases() {
+	called := map[string][]catalog.DLE{} // what Match finds, for thousands of them
+	for _, d := range k.c.DLEs {
+		called[d.VM] = append(called[d.VM], d.Name())
+		called[d.Name().String()] = append(called[d.Name().String()], d.Name())
+	}
 	for i := range k.c.DLEs {
 		d := &k.c.DLEs[i]
 		if d.BaseName == "" {
 			continue
 		}
 		path := join(join("dles", strconv.Itoa(i)), "base")
-		found := k.c.Match(d.BaseName)
+		found := called[d.BaseName]
 		switch {
 		case len(found) == 0:
-			k.fail(path, problem{Message: fmt.Sprintf("there is no DLE %q", d.BaseName), Hint: didYouMean(d.BaseName, k.c.Names())})
+			p := problem{Message: fmt.Sprintf("there is no DLE %q", d.BaseName)}
+			if len(k.faults) < maxFaults { // looking for what was meant takes long
+				p.Hint = didYouMean(d.BaseName, k.c.Names())
+			}
+			k.fail(path, p)
 		case len(found) > 1:
-			k.fail(path, problem{Message: fmt.Sprintf("%q has %d disks", d.BaseName, len(found)), Hint: fmt.Sprintf("write %s, or another of them", found[0].Name())})
-		case found[0].Name() == d.Name():
+			k.fail(path, problem{Message: fmt.Sprintf("%q has %d disks", d.BaseName, len(found)), Hint: fmt.Sprintf("write %s, or another of them", found[0])})
+		case found[0] == d.Name():
 			k.fail(path, problem{Message: fmt.Sprintf("%s cannot be its own base", d.Name())})
 		default:
-			name := found[0].Name()
-			d.Base = &name
+			d.Base = &found[0]
 		}
 	}
 	k.rings()
