@@ -271,16 +271,14 @@ func (m *Mem) rename(from, to string) error {
 	switch {
 	case src.node == nil:
 		return syscall.ENOENT
+	case dst.node != nil && dst.node.mode.IsDir() && (from == to || src.node != dst.node):
+		return syscall.EEXIST // package os never renames over a directory
 	case src.node == dst.node:
 		return nil
 	case src.node.contains(dst.dir):
 		return syscall.EINVAL
-	case dst.node != nil && dst.node.mode.IsDir() && !src.node.mode.IsDir():
-		return syscall.EEXIST // as package os says it
-	case dst.node != nil && !dst.node.mode.IsDir() && src.node.mode.IsDir():
+	case dst.node != nil && src.node.mode.IsDir():
 		return syscall.ENOTDIR
-	case dst.node != nil && len(dst.node.entries) > 0:
-		return syscall.ENOTEMPTY
 	}
 	if dst.node != nil {
 		m.unlink(dst)
