@@ -56,8 +56,9 @@ func (s *Store) FinishCopy(ctx context.Context, c catalog.Copy) error {
 	return s.update(ctx, "finish copy of "+string(c.Dump), func(tx *sql.Tx) error { return finishCopy(ctx, tx, c) })
 }
 
-// RecordDirect records a dump that never was on the holding disk, and its copy, both or neither. Parts in c are recorded
-// too; those recorded by PutPart before may be left out.
+// RecordDirect records a dump that never was on the holding disk, and its copy, both or neither. c.Parts are all of its
+// parts, in place of those recorded before (a first attempt in the same run may have left some); when it is empty, the ones
+// recorded by PutPart count.
 func (s *Store) RecordDirect(ctx context.Context, d catalog.Dump, c catalog.Copy) error {
 	return s.update(ctx, "record direct dump "+string(d.ID), func(tx *sql.Tx) error {
 		if c.Dump != d.ID {
@@ -68,6 +69,12 @@ func (s *Store) RecordDirect(ctx context.Context, d catalog.Dump, c catalog.Copy
 		}
 		if err := putCopy(ctx, tx, c); err != nil {
 			return err
+		}
+		if len(c.Parts) > 0 {
+			err := exec(ctx, tx, `DELETE FROM parts WHERE dump = $1 AND storage = $2 AND write_stamp = $3`, c.Dump, c.Storage, c.WriteStamp)
+			if err != nil {
+				return err
+			}
 		}
 		for _, p := range c.Parts {
 			if err := putPart(ctx, tx, p); err != nil {

@@ -230,6 +230,15 @@ func TestPartBeforeDump(t *testing.T) {
 	got, err = s.Dump(ctx, full.ID)
 	equal(t, got, err, full)
 
+	// The parts given take the place of those that a first attempt left.
+	whole := c
+	whole.Parts = []catalog.Part{c.Parts[1]}
+	whole.Parts[0].Number, whole.Parts[0].Offset, whole.Parts[0].Bytes = 1, 0, 100
+	ok(t, s.RecordDirect(ctx, full, whole))
+	copies, err := s.Copies(ctx, full.ID)
+	equal(t, copies, err, []catalog.Copy{whole})
+	ok(t, s.RecordDirect(ctx, full, c))
+
 	wantError(t, s.RecordDirect(ctx, full, catalog.Copy{Dump: "x"}), "the copy is one of x")
 	wantError(t, s.PutPart(ctx, catalog.Part{Dump: "x", Label: "V1"}), `dump id "x"`)
 	// Two parts in one file: the first must have been overwritten.

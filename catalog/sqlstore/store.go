@@ -56,7 +56,7 @@ type Store struct {
 }
 
 // Open opens the catalog at path and brings its schema up to date. Errors: fs.ErrNotExist, ErrNewer, ErrForeign,
-// ErrDamaged, ErrBusy.
+// ErrDamaged, ErrBusy, fs.ErrPermission.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	s, err := open(ctx, path, opts)
 	if err != nil {
@@ -74,6 +74,9 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && create:
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return nil, fmt.Errorf("its directory: %w", errors.Unwrap(err))
+		}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fs.ErrNotExist
 	case err != nil:
@@ -231,7 +234,7 @@ func classify(err error) error {
 	if !errors.As(err, &dbErr) {
 		return err
 	}
-	for _, known := range []error{ErrDamaged, ErrBusy} {
+	for _, known := range []error{ErrDamaged, ErrBusy, fs.ErrPermission} {
 		if errors.Is(err, known) {
 			return err
 		}
@@ -241,6 +244,9 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		// Even a reader needs to write in the directory: the files beside the catalog hold its locks and its latest changes.
+		return fmt.Errorf("%w to the file or its directory: %w", fs.ErrPermission, err)
 	}
 	return err
 }

@@ -124,7 +124,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"missing", filepath.Join(dir, "none"), sqlstore.Options{}, fs.ErrNotExist, "none: file does not exist"},
 		{"missing, read-only", filepath.Join(dir, "none"), sqlstore.Options{ReadOnly: true, Create: true}, fs.ErrNotExist, "open catalog"},
-		{"no directory", filepath.Join(dir, "no", "dir"), sqlstore.Options{Create: true}, nil, "open catalog"},
+		{"no directory", filepath.Join(dir, "no", "dir"), sqlstore.Options{Create: true}, fs.ErrNotExist, "dir: its directory: no such file"},
 		{"a directory", dir, sqlstore.Options{Create: true}, sqlstore.ErrDamaged, "not a regular file"},
 		{"empty", file("empty", ""), sqlstore.Options{}, sqlstore.ErrForeign, "it is empty"},
 		{"empty, read-only", file("empty2", ""), sqlstore.Options{ReadOnly: true}, sqlstore.ErrForeign, "it is empty"},
