@@ -1,0 +1,152 @@
+package recovery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os/exec"
+	"path"
+	"strings"
+
+	"holdfast/catalog"
+	"holdfast/internal/frames"
+	"holdfast/vtape"
+)
+
+// Native is a dump that is not one of our image streams: it comes out as the stream that was backed up.
+type Native struct {
+	site *Site
+	dump catalog.Dump
+	// header is that of the first part: it says how the stream was compressed and encrypted.
+	header vtape.Header
+	place  stored
+}
+
+// OpenNative opens a dump of Amanda's, or any other, to be handed out as it was backed up. Close it.
+func (s *Site) OpenNative(ctx context.Context, d catalog.Dump, header vtape.Header) (*Native, error) {
+	places, err := s.openPlaces(ctx, d)
+	if len(places) == 0 {
+		return nil, fmt.Errorf("%s: %w", d.ID, errors.Join(ErrNoCopy, err))
+	}
+	for _, p := range places[1:] {
+		_ = p.Close() // only read from
+	}
+	return &Native{site: s, dump: d, header: header, place: places[0]}, nil
+}
+
+// Close closes the dump.
+func (n *Native) Close() error { return n.place.Close() }
+
+// WriteTo writes the decoded stream to w. decrypt is the program to decrypt with, run as `PROGRAM OPTION` with the
+// option that the header names; the header's own program is never run, for media are not trusted that far.
+func (n *Native) WriteTo(ctx context.Context, w io.Writer, decrypt string) (int64, error) {
+	var in io.Reader = io.NewSectionReader(n.place, 0, n.place.Size())
+	if n.header.Encrypted {
+		program, option := n.encryption()
+		if decrypt == "" {
+			return 0, fmt.Errorf("%s: the dump was encrypted by %s: %w", n.dump.ID, program, ErrNeedsProgram)
+		}
+		out, err := filter(ctx, in, decrypt, option)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", n.dump.ID, err)
+		}
+		defer out.Close() // ends the program when the reader gives up before it
+		in = out
+	}
+	compress, err := n.compression()
+	if err != nil {
+		return 0, err
+	}
+	if compress != "" {
+		dec, err := frames.NewStreamReader(in, compress, nil)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", n.dump.ID, err)
+		}
+		defer dec.Close()
+		in = dec
+	}
+	sum := crc32.New(vtape.Castagnoli)
+	written, err := io.Copy(io.MultiWriter(w, sum), in)
+	if err != nil {
+		return written, fmt.Errorf("%s: %w", n.dump.ID, err)
+	}
+	return written, n.checkNative(written, sum.Sum32())
+}
+
+// ErrNeedsProgram: the stream can only be decrypted by an outside program that the user has to name.
+var ErrNeedsProgram = errors.New("needs a program to decrypt it")
+
+func (n *Native) encryption() (program, option string) {
+	if n.header.ServerEncrypt != "" {
+		return n.header.ServerEncrypt, n.header.ServerDecryptOpt
+	}
+	return n.header.ClientEncrypt, n.header.ClientDecryptOpt
+}
+
+// compression gives "zstd", "gzip" or "" by the program or the suffix in the header.
+func (n *Native) compression() (string, error) {
+	program := n.header.ServerCompress
+	if program == "" {
+		program = n.header.ClientCompress
+	}
+	switch {
+	case n.header.Compress == "N" || n.header.Compress == "":
+		return "", nil
+	case strings.HasPrefix(path.Base(program), "zstd") || n.header.Compress == ".zst":
+		return "zstd", nil
+	case strings.HasPrefix(path.Base(program), "gzip") || program == "" && n.header.Compress == ".gz":
+		return "gzip", nil
+	}
+	return "", fmt.Errorf("%s: compressed with %q (%s), which is neither gzip nor zstd", n.dump.ID, program, n.header.Compress)
+}
+
+// checkNative compares with the header's checksum where it has one. A set of parity members gives the stream padded with
+// zeros, so a longer one is not compared.
+func (n *Native) checkNative(written int64, sum uint32) error {
+	want := n.header.Native
+	if want.Bytes == 0 || want.Bytes != written || want.Sum == sum {
+		return nil
+	}
+	return fmt.Errorf("%s: decoded stream has CRC %08x, the header says %08x", n.dump.ID, sum, want.Sum)
+}
+
+// filter runs a program on the stream; its output is read as it comes, and its failure is the reader's error.
+func filter(ctx context.Context, in io.Reader, program, option string) (io.ReadCloser, error) {
+	var args []string
+	if option != "" {
+		args = append(args, option)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	var complaint bytes.Buffer
+	cmd.Stdin, cmd.Stderr = in, &limitedBuffer{Buffer: &complaint, left: 4096}
+	out, pipe := io.Pipe()
+	cmd.Stdout = pipe
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		err := cmd.Wait()
+		if err != nil {
+			err = fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(complaint.String()))
+		}
+		pipe.CloseWithError(err)
+	}()
+	return out, nil
+}
+
+// limitedBuffer keeps the beginning of what a program complains about.
+type limitedBuffer struct {
+	*bytes.Buffer
+	left int
+}
+
+// Write keeps what fits and drops the rest.
+func (l *limitedBuffer) Write(p []byte) (int, error) {
+	k := min(len(p), l.left)
+	l.left -= k
+	l.Buffer.Write(p[:k])
+	return len(p), nil
+}

@@ -1,0 +1,140 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"holdfast/catalog"
+	"holdfast/internal/qcow2"
+	"holdfast/vtape"
+)
+
+// maxFindings bounds what is told of one copy: a lost disk should not fill the screen.
+const maxFindings = 20
+
+// Verdict is what verification found of one dump in one place.
+type Verdict struct {
+	Dump catalog.DumpID `json:"dump"`
+	// Where names the place: volumes or a holding disk; empty when the dump lies nowhere.
+	Where string `json:"where"`
+	// Bytes read there; Blocks compared with their digests.
+	Bytes  int64 `json:"bytes"`
+	Blocks int64 `json:"blocks"`
+	// Problems name volume, file and bytes; empty: all is well.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Verify reads a dump in every place it lies in and checks each layer: the checksum of each part and of its header, each
+// frame, the encryption, the structure of the qcow2 stream, and the digest of each block. Unlike a restore it stops at
+// nothing and takes nothing from another copy.
+func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
+	places, err := s.openPlaces(ctx, d)
+	defer func() {
+		for _, p := range places {
+			_ = p.Close() // only read from
+		}
+	}()
+	var out []Verdict
+	if err != nil || len(places) == 0 {
+		out = append(out, Verdict{Dump: d.ID, Problems: problems(errors.Join(noPlace(places, d), err))})
+	}
+	if _, chainErr := s.chainOf(ctx, d); chainErr != nil {
+		out = append(out, Verdict{Dump: d.ID, Problems: []string{chainErr.Error()}})
+	}
+	for _, p := range places {
+		v := Verdict{Dump: d.ID, Where: p.Name(), Bytes: p.Size()}
+		if err := p.Verify(ctx); err != nil {
+			v.Problems = append(v.Problems, problems(err)...)
+		}
+		if d.Program == catalog.ProgramImage {
+			s.verifyImage(ctx, d, p, &v)
+		}
+		if ctx.Err() != nil {
+			return out, ctx.Err()
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func noPlace(places []stored, d catalog.Dump) error {
+	if len(places) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", d.ID, ErrNoCopy)
+}
+
+func (s *Site) chainOf(ctx context.Context, d catalog.Dump) ([]catalog.Dump, error) {
+	return catalog.Chain(d.ID, func(id catalog.DumpID) (catalog.Dump, bool) {
+		got, err := s.Catalog.Dump(ctx, id)
+		return got, err == nil
+	})
+}
+
+// verifyImage decodes every frame of one place and compares every block it holds.
+func (s *Site) verifyImage(ctx context.Context, d catalog.Dump, p stored, v *Verdict) {
+	r, set, err := s.openReplica(ctx, d, p)
+	if err != nil {
+		v.Problems = append(v.Problems, err.Error())
+		return
+	}
+	l := &layer{dump: d, site: s, replicas: []*replica{r}, set: set, metadata: r.metadataBytes(set)}
+	c := &Chain{site: s, size: d.ImageBytes, layers: []*layer{l}, take: []*qcow2.Set{set}}
+	if err := c.openDigests(d); err != nil {
+		v.Problems = append(v.Problems, err.Error())
+	}
+	if c.digests != nil {
+		defer c.digests.Close()
+		v.Blocks = set.DataClusters()
+	}
+	var mu sync.Mutex
+	err = c.eachFrame(ctx, func(ctx context.Context, j frameJob, buf []byte) error {
+		_, err := l.readFrame(ctx, j.frame, buf, func(raw []byte) error { return c.checkSlots(j, raw) })
+		if err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(v.Problems) < maxFindings {
+				v.Problems = append(v.Problems, err.Error())
+			}
+		}
+		s.progress(int64(len(j.slots))*qcow2.ClusterBytes, 0)
+		return ctx.Err()
+	})
+	if err != nil {
+		v.Problems = append(v.Problems, err.Error())
+	}
+}
+
+// VerifyVolume checks that a volume still carries the label block that was written.
+func (s *Site) VerifyVolume(ctx context.Context, v catalog.Volume) error {
+	dev, err := s.Device(ctx, v.Storage, v.Label)
+	if err != nil {
+		return fmt.Errorf("volume %s: %w", v.Label, err)
+	}
+	f, err := dev.Open(ctx, 0)
+	if err != nil {
+		return fmt.Errorf("volume %s: %w", v.Label, err)
+	}
+	defer f.Close()
+	if v.HeaderCRC != 0 && vtape.Checksum(f.RawHeader()) != v.HeaderCRC {
+		return &vtape.Damage{Label: v.Label, Length: vtape.HeaderBytes, Err: errors.New("label block differs from the one written")}
+	}
+	return nil
+}
+
+// problems gives the lines of a joined error.
+func problems(err error) []string {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []string
+		for _, e := range joined.Unwrap() {
+			out = append(out, problems(e)...)
+		}
+		return out
+	}
+	return []string{err.Error()}
+}

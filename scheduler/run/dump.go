@@ -1,0 +1,272 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"filippo.io/age"
+
+	"holdfast/catalog"
+	"holdfast/configs"
+	"holdfast/dumpers"
+	"holdfast/internal/frames"
+	"holdfast/scheduler"
+	"holdfast/vtape"
+	"holdfast/vtape/holding"
+)
+
+// dumping is one dump on its way.
+type dumping struct {
+	*session
+	dle     configs.DLE
+	kind    configs.DumpType
+	entry   scheduler.Entry
+	started time.Time
+	// level and base are what the dump really gets; why says why that is not what was planned.
+	level catalog.Level
+	base  base
+	why   string
+	// alarm is a problem that the report must show though the dump is good.
+	alarm string
+}
+
+// dump makes one dump. What goes wrong with it is recorded; the error is for what must stop the whole run.
+func (s *session) dump(ctx context.Context, e scheduler.Entry) error {
+	dle, ok := s.Config.Find(e.DLE)
+	if !ok {
+		return fmt.Errorf("%s: planned, but not in the configuration", e.DLE)
+	}
+	d := &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), entry: e, started: s.Now(), level: e.Level}
+	made, err := d.make(ctx)
+	d.base.close()
+	var fatal *catalogError
+	if errors.As(err, &fatal) {
+		return err
+	}
+	if err != nil {
+		return s.event(ctx, catalog.DumpFailed{
+			DLE: e.DLE, Level: d.level, Stamp: s.stamp, Error: err.Error(), Hint: hint(err),
+		})
+	}
+	return d.finished(ctx, made)
+}
+
+// catalogError is a failure to record: the run cannot go on, for nothing it does would count.
+type catalogError struct{ error }
+
+func (c *catalogError) Unwrap() error { return c.error }
+
+func recorded(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &catalogError{fmt.Errorf("record in the catalog: %w", err)}
+}
+
+// hint helps where we know better than the error.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, dumpers.ErrInUse):
+		return "a running VM holds the image: shut it down for the dump, or take it out of the disk list for now"
+	case errors.Is(err, holding.ErrNoRoom):
+		return "give the holding disk more room, or let the dump type go to the volume directly (holding: auto)"
+	}
+	return ""
+}
+
+// make pins the source, finds what has changed, and writes it to the holding disk or to a volume.
+func (d *dumping) make(ctx context.Context) (catalog.Dump, error) {
+	src, err := d.Source(d.dle)
+	if err != nil {
+		return catalog.Dump{}, err
+	}
+	info, err := d.describe(ctx, d.dle)
+	if err != nil {
+		return catalog.Dump{}, err
+	}
+	if err := d.chooseBase(ctx, info); err != nil {
+		return catalog.Dump{}, err
+	}
+	point, err := src.Pin(ctx, d.Store.Journal(d.stamp), d.dle.Disk)
+	if err != nil {
+		return catalog.Dump{}, err
+	}
+	made, err := d.fromPoint(ctx, point, info)
+	if err != nil {
+		return made, errors.Join(err, point.Abort(context.WithoutCancel(ctx)))
+	}
+	if err := point.Commit(context.WithoutCancel(ctx)); err != nil {
+		// The dump is good; the source keeps its older base, so the next dump is larger, not wrong.
+		made.Messages = append(made.Messages, "commit: "+err.Error())
+	}
+	return made, nil
+}
+
+func (d *dumping) fromPoint(ctx context.Context, point dumpers.Point, info dumpers.DiskInfo) (catalog.Dump, error) {
+	view, err := point.Disk(ctx, d.dle.Disk)
+	if err != nil {
+		return catalog.Dump{}, err
+	}
+	defer view.Close()
+	prepared, err := d.prepare(ctx, view)
+	if err != nil {
+		return catalog.Dump{}, err
+	}
+	if d.kind.Holding != configs.HoldingNever && len(d.Config.Holding) > 0 {
+		made, err := d.toHolding(ctx, prepared, info)
+		if !errors.Is(err, holding.ErrNoRoom) || d.kind.Holding == configs.HoldingRequired {
+			return made, err
+		}
+		d.remark("holding disk has no room: dumped straight to a volume")
+	}
+	return d.toVolume(ctx, prepared, info)
+}
+
+// prepare finds what the dump must hold. A source that was wrong about what changed gets a full, and an alarm.
+func (d *dumping) prepare(ctx context.Context, view dumpers.BlockView) (*dumpers.Prepared, error) {
+	job, err := d.job(view)
+	if err != nil {
+		return nil, err
+	}
+	p, err := dumpers.Prepare(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	if why := p.Mismatch(); why != "" {
+		d.alarm = fmt.Sprintf("%s: the source was wrong about what changed (%s): full dump made", d.dle.Name(), why)
+		d.standAlone("the source was wrong about what changed: " + why)
+		job.Base, job.Parent, job.Backing = nil, nil, ""
+		return dumpers.Prepare(ctx, job)
+	}
+	return p, nil
+}
+
+func (d *dumping) job(view dumpers.BlockView) (dumpers.Job, error) {
+	recipients, err := d.recipients()
+	if err != nil {
+		return dumpers.Job{}, err
+	}
+	level, err := frames.ParseLevel(string(d.kind.Compress))
+	if err != nil {
+		return dumpers.Job{}, err
+	}
+	return dumpers.Job{
+		View: view, Base: d.base.blocks(), Parent: d.base.parentBlocks(), Backing: d.base.name(),
+		Level: level, Recipients: recipients, Workers: d.Workers, Seed: uint64(d.started.UnixNano()),
+		Progress: d.progress(),
+	}, nil
+}
+
+func (d *dumping) recipients() ([]age.Recipient, error) {
+	if !d.kind.Encrypt.On() {
+		return nil, nil
+	}
+	return d.Recipients(d.kind.Encrypt.Recipients)
+}
+
+// progress records how far the dump is, at most once a second.
+func (d *dumping) progress() func(phase string, done, total int64) {
+	var last time.Time
+	return func(phase string, done, total int64) {
+		now := d.Now()
+		if now.Sub(last) < time.Second {
+			return
+		}
+		last = now
+		// What cannot be recorded here is no loss: progress is for the eye.
+		_ = d.event(context.Background(), catalog.DumpProgress{DLE: d.dle.Name(), Phase: phase, Done: done, Total: total})
+	}
+}
+
+func (d *dumping) remark(text string) {
+	if d.why != "" {
+		d.why += "; "
+	}
+	d.why += text
+}
+
+// header is the dump's header as far as it is known before the dump is made.
+func (d *dumping) header(info dumpers.DiskInfo) vtape.Header {
+	h := vtape.Header{
+		Stamp: string(d.stamp), Host: d.dle.VM, Disk: d.dle.Disk, Level: d.level, Compress: "N", Program: catalog.ProgramImage,
+		Image: &vtape.ImageInfo{Base: d.base.dump.ID, ImageBytes: info.SizeBytes, Identity: info.Identity},
+	}
+	if d.kind.Compress != configs.CompressNone {
+		h.Compress, h.ServerCompress = ".zst", "/usr/bin/zstd"
+	}
+	if d.kind.Encrypt.On() {
+		h.Encrypted, h.ServerEncrypt, h.ServerDecryptOpt = true, d.kind.Encrypt.Program, "-d"
+	}
+	return h
+}
+
+// completed adds to the header what is known when the dump is done.
+func completed(h vtape.Header, m catalog.Dump) vtape.Header {
+	h.OrigKiB = (m.OrigBytes + 1023) / 1024
+	h.Native = vtape.CRC{Sum: m.NativeCRC, Bytes: m.OrigBytes}
+	h.Client = h.Native
+	h.Server = vtape.CRC{Sum: m.StoredCRC, Bytes: m.StoredBytes}
+	image := *h.Image
+	image.OrigBytes, image.StoredBytes = m.OrigBytes, m.StoredBytes
+	if m.Status == catalog.StatusStrange {
+		image.Status = string(m.Status)
+	}
+	h.Image = &image
+	return h
+}
+
+// made gives the dump as it is recorded.
+func (d *dumping) made(r dumpers.Result, info dumpers.DiskInfo) catalog.Dump {
+	m := catalog.Dump{
+		ID: catalog.NewDumpID(d.dle.Name(), d.stamp, d.level), DLE: d.dle.Name(), Stamp: d.stamp, Level: d.level,
+		Base: d.base.dump.ID, Status: catalog.StatusOK, ImageBytes: r.ImageBytes,
+		OrigBytes: r.OrigBytes, NativeCRC: r.NativeCRC, StoredBytes: r.StoredBytes, StoredCRC: r.StoredCRC,
+		ChangedBytes: r.ChangedBytes, Program: catalog.ProgramImage, MapDigest: r.MapDigest, Identity: info.Identity,
+		Started: d.started, Ended: d.Now(), Messages: r.Strange,
+	}
+	if len(r.Strange) > 0 {
+		m.Status = catalog.StatusStrange
+	}
+	if d.kind.Compress != configs.CompressNone {
+		m.Compress = "zstd"
+	}
+	if d.kind.Encrypt.On() {
+		m.Encrypt = "age"
+	}
+	return m
+}
+
+// finished tells what was made, and lets go of the administrator's wish when it was fulfilled.
+func (d *dumping) finished(ctx context.Context, m catalog.Dump) error {
+	events := []catalog.EventBody{catalog.DumpFinished{
+		DLE: m.DLE, Level: m.Level, Stamp: m.Stamp, Status: m.Status, ImageBytes: m.ImageBytes, OrigBytes: m.OrigBytes,
+		StoredBytes: m.StoredBytes, ChangedBytes: m.ChangedBytes, Seconds: m.Ended.Sub(m.Started).Seconds(),
+		Why: d.why, Messages: m.Messages,
+	}}
+	if d.alarm != "" {
+		events = append(events, catalog.Note{Program: "dumper", Text: d.alarm, Problem: true})
+	}
+	if err := d.event(ctx, events...); err != nil {
+		return err
+	}
+	if d.level == d.entry.Level {
+		return d.Store.ClearForce(context.WithoutCancel(ctx), m.DLE)
+	}
+	return nil
+}
+
+// write writes the dump's stream to w and its block map beside it.
+func (d *dumping) write(ctx context.Context, p *dumpers.Prepared, w io.Writer) (dumpers.Result, *newMap, error) {
+	m, err := d.maps.create(catalog.NewDumpID(d.dle.Name(), d.stamp, d.level))
+	if err != nil {
+		return dumpers.Result{}, nil, err
+	}
+	r, err := p.Write(ctx, w, m)
+	if err != nil {
+		return r, nil, errors.Join(err, m.drop())
+	}
+	return r, m, nil
+}

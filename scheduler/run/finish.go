@@ -1,0 +1,98 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"holdfast/catalog"
+	"holdfast/configs"
+	"holdfast/reports"
+)
+
+// finish closes the run, whatever became of it, and sends the report. A cancelled run is finished like any other.
+func (s *session) finish(ctx context.Context, failure error) (reports.Report, error) {
+	cancelled := ctx.Err() != nil
+	ctx = context.WithoutCancel(ctx)
+	if failure != nil && !cancelled {
+		failure = errors.Join(failure, s.event(ctx, catalog.Note{Program: "driver", Text: failure.Error(), Problem: true}))
+	} else {
+		failure = nil
+	}
+	failure = errors.Join(failure, s.leftovers(ctx))
+	ended := s.Now()
+	last := catalog.RunFinished{Seconds: ended.Sub(s.started).Seconds(), Cancelled: cancelled}
+	run, err := s.Store.Run(ctx, s.stamp)
+	if err != nil {
+		return reports.Report{}, errors.Join(failure, err)
+	}
+	events, err := s.Store.Events(ctx, s.stamp, 0)
+	if err != nil {
+		return reports.Report{}, errors.Join(failure, err)
+	}
+	run.Ended = ended
+	events = append(events, catalog.Event{Run: s.stamp, Seq: int64(len(events) + 1), At: ended, Body: last})
+	report := reports.Fold(run, events)
+	last.ExitStatus = report.Head.ExitStatus
+	failure = errors.Join(failure, s.event(ctx, last), s.Store.FinishRun(ctx, s.stamp, ended, last.ExitStatus))
+	if err := s.send(ctx, report); err != nil {
+		failure = errors.Join(failure, fmt.Errorf("mail the report: %w", err))
+	}
+	return report, failure
+}
+
+// leftovers records what stays on the holding disk, and what the next run will write to.
+func (s *session) leftovers(ctx context.Context) error {
+	held, err := s.Store.Held(ctx)
+	if err != nil {
+		return err
+	}
+	var left catalog.HoldingLeft
+	for _, h := range held {
+		d, err := s.Store.Dump(ctx, h.Dump)
+		if err != nil {
+			return err
+		}
+		left.Dumps = append(left.Dumps, catalog.HeldDump{DLE: d.DLE, Level: d.Level, Stamp: d.Stamp, Bytes: d.StoredBytes})
+		left.Bytes += d.StoredBytes
+	}
+	if len(left.Dumps) > 0 {
+		if err := s.event(ctx, left); err != nil {
+			return err
+		}
+	}
+	next, err := s.nextVolumes(ctx)
+	if err != nil {
+		return s.event(ctx, catalog.Note{Program: "taper", Text: err.Error()})
+	}
+	if err := s.event(ctx, next); err != nil {
+		return err
+	}
+	return s.pruneMaps(ctx)
+}
+
+// send mails the report to those who asked for it.
+func (s *session) send(ctx context.Context, r reports.Report) error {
+	if s.Mail == nil || !wanted(s.Config.SendReportOn, r.Head.ExitStatus) {
+		return nil
+	}
+	var body strings.Builder
+	if err := reports.Text(&body, r, reports.TextOptions{Location: s.started.Location()}); err != nil {
+		return err
+	}
+	return s.Mail(ctx, r.Subject(), body.String())
+}
+
+func wanted(on configs.ReportOn, status int) bool {
+	const strange = 2
+	switch on {
+	case configs.ReportNever:
+		return false
+	case configs.ReportStrange:
+		return status != 0
+	case configs.ReportError:
+		return status&^strange != 0
+	}
+	return true
+}

@@ -1,0 +1,188 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"holdfast/catalog"
+	"holdfast/scheduler/recovery"
+	"holdfast/vtape/holding"
+)
+
+// reap puts right what an earlier run left when it was killed: sources first (thaw, unlock), then the catalog, then
+// files. What cannot be put right is told as a problem; it does not keep tonight's dumps from being made.
+func (s *session) reap(ctx context.Context) error {
+	if err := s.reapSources(ctx); err != nil {
+		return err
+	}
+	if err := s.reapRuns(ctx); err != nil {
+		return err
+	}
+	if err := s.reapHolding(ctx); err != nil {
+		return err
+	}
+	return s.pruneMaps(ctx)
+}
+
+func (s *session) problem(ctx context.Context, format string, args ...any) error {
+	return s.event(ctx, catalog.Note{Program: "reaper", Text: fmt.Sprintf(format, args...), Problem: true})
+}
+
+func (s *session) reapSources(ctx context.Context) error {
+	for _, d := range s.Config.DLEs {
+		src, err := s.Source(d)
+		if err != nil {
+			continue // the planner tells why the image cannot be read
+		}
+		released, err := src.Reap(ctx, s.Store.Journal(s.stamp))
+		for _, what := range released {
+			if err := s.note(ctx, "reaper", "%s: released %s", d.Name(), what); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			if err := s.problem(ctx, "%s: %v", d.Name(), err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reapRuns closes runs that never ended: this process holds the lock, so none of them is alive.
+func (s *session) reapRuns(ctx context.Context) error {
+	runs, err := s.Store.Runs(ctx, 0)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if !r.Ended.IsZero() || r.Stamp == s.stamp {
+			continue
+		}
+		if err := s.problem(ctx, "the run of %s did not finish: it was killed or the machine went down", r.Stamp); err != nil {
+			return err
+		}
+		if err := s.Store.FinishRun(ctx, r.Stamp, s.Now(), exitError); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exitError is the bit of the exit status for a run that did not go well as a whole.
+const exitError = 1
+
+// reapHolding releases dumps that had come safely onto volumes, takes in those that were finished but not recorded,
+// and removes what was never finished.
+func (s *session) reapHolding(ctx context.Context) error {
+	if len(s.Config.Holding) == 0 {
+		return nil
+	}
+	held, err := s.Store.Held(ctx)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, h := range held {
+		copies, err := s.Store.Copies(ctx, h.Dump)
+		if err != nil {
+			return err
+		}
+		if whole(copies) {
+			if err := s.release(ctx, h); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, c := range h.Chunks {
+			known[c.Path] = true
+		}
+	}
+	if err := s.adopt(ctx, known); err != nil {
+		return err
+	}
+	removed, err := s.holding.Reap(func(path string) bool { return known[path] })
+	for _, path := range removed {
+		if err := s.note(ctx, "reaper", "removed %s, which was never finished", path); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return s.problem(ctx, "holding disk: %v", err)
+	}
+	return nil
+}
+
+func whole(copies []catalog.Copy) bool {
+	for _, c := range copies {
+		if c.Status.Usable() {
+			return true
+		}
+	}
+	return false
+}
+
+// adopt records the dumps on the holding disk that were finished, but not recorded before the crash.
+func (s *session) adopt(ctx context.Context, known map[string]bool) error {
+	for _, dir := range s.Config.Holding {
+		found, err := holding.Scan(s.FS, dir.Dir)
+		if err != nil {
+			if err := s.problem(ctx, "holding disk: %v", err); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, f := range found {
+			if f.Err != nil || len(f.Holding.Chunks) == 0 || known[f.Holding.Chunks[0].Path] {
+				continue
+			}
+			if err := s.adoptDump(ctx, f, known); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) adoptDump(ctx context.Context, f holding.Found, known map[string]bool) error {
+	if f.Header.Image == nil {
+		return nil // not one of ours: it stays as it is
+	}
+	d := recovery.DumpFromHeader(f.Header)
+	copies, err := s.Store.Copies(ctx, d.ID)
+	if err != nil {
+		return err
+	}
+	f.Holding.Dump = d.ID
+	if whole(copies) {
+		// It came onto volumes, and was being released when the power went.
+		return s.release(ctx, f.Holding)
+	}
+	for _, c := range f.Holding.Chunks {
+		known[c.Path] = true
+	}
+	if err := s.Store.RecordHeld(ctx, d, f.Holding); err != nil {
+		return err
+	}
+	return s.note(ctx, "reaper", "%s was finished on the holding disk, but not recorded: taken in", d.ID)
+}
+
+// pruneMaps removes the block maps of dumps that lie nowhere any more.
+func (s *session) pruneMaps(ctx context.Context) error {
+	h, err := s.history(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.maps.prune(func(id catalog.DumpID) bool { return h.placed[id] }); err != nil {
+		return s.problem(ctx, "block maps: %v", err)
+	}
+	return nil
+}
+
+// backlog is what earlier runs left on the holding disk and this one is to write.
+func (s *session) backlog(ctx context.Context) ([]catalog.Holding, error) {
+	if s.options.Command != CommandFlush && !s.Config.Autoflush || s.options.NoTaper {
+		return nil, nil
+	}
+	return s.Store.Held(ctx)
+}
