@@ -169,6 +169,7 @@ func TestRulesFire(t *testing.T) {
 		{"sizes", "catalog/a.go", long(68, "func f() {\n", "}"), ""},
 		{"sizes", "catalog/a.go", "import \"context\"\nfunc f(ctx context.Context, a, b int, c string, d ...int) {}", ""},
 		{"sizes", "catalog/a.go", "import \"context\"\nfunc f(ctx context.Context, a, b int, c, d string, e ...int) {}", "f takes 5 parameters"},
+		{"sizes", "vtape/devicetest/a.go", "import \"testing\"\nfunc f(t testing.TB, a, b, c, d int) {}", ""},
 		{"sizes", "catalog/a.go", "func (r R) f(a, b, c, d, e int) {}", "f takes 5 parameters"},
 		{"banned", "reports/a.go", "import \"time\"\nvar x = time.Now", "a.go:3: banned: time.Now: take a clock"},
 		{"banned", "reports/a.go", "import clock \"time\"\nfunc f() { clock.Sleep(1) }", "time.Sleep: wait"},

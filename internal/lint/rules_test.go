@@ -15,7 +15,7 @@ import (
 const (
 	fileLinesMax = 600
 	funcLinesMax = 70
-	paramsMax    = 4 // after ctx
+	paramsMax    = 4 // beside ctx, and beside t in a suite
 )
 
 // banned calls below cmd, each with what to do instead. A name ending in * stands for all that begin so.
@@ -90,8 +90,8 @@ func checkSizes(f *source) {
 			f.report(fn.Pos(), "sizes", fmt.Sprintf("%s has %d lines, at most %d: take a step of it out", fn.Name.Name, n, funcLinesMax))
 		}
 		params := 0
-		for i, p := range fn.Type.Params.List {
-			if i == 0 && f.refers(p.Type) == "context.Context" {
+		for _, p := range fn.Type.Params.List {
+			if slices.Contains([]string{"context.Context", "testing.TB"}, f.refers(p.Type)) {
 				continue
 			}
 			params += max(1, len(p.Names))
