@@ -3,7 +3,6 @@ package holding
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"path"
 	"sync"
@@ -24,8 +23,6 @@ const (
 
 	tmpSuffix = ".tmp"
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Options say where dumps are held.
 type Options struct {

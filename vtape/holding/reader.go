@@ -101,7 +101,7 @@ func checksum(ctx context.Context, from io.Reader, buf []byte) (uint32, error) {
 			return 0, err
 		}
 		n, err := from.Read(buf)
-		sum = crc32.Update(sum, castagnoli, buf[:n])
+		sum = crc32.Update(sum, vtape.Castagnoli, buf[:n])
 		if err == io.EOF {
 			return sum, nil
 		}

@@ -3,7 +3,6 @@ package holding
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"path"
@@ -140,7 +139,7 @@ func readHeaderOf(f vfs.File) (vtape.Header, catalog.HoldingChunk, error) {
 	header, err := vtape.ParseHeader(block)
 	return header, catalog.HoldingChunk{
 		Bytes:     info.Size() - vtape.HeaderBytes,
-		HeaderCRC: crc32.Checksum(block, castagnoli),
+		HeaderCRC: vtape.Checksum(block),
 	}, err
 }
 

@@ -67,7 +67,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n, err := w.buf.Write(p)
-	w.sum.Sum = crc32.Update(w.sum.Sum, castagnoli, p[:n])
+	w.sum.Sum = crc32.Update(w.sum.Sum, vtape.Castagnoli, p[:n])
 	w.sum.Bytes += int64(n)
 	return n, w.fail(err)
 }
@@ -117,7 +117,7 @@ func (w *Writer) put(p []byte) (int, error) {
 	w.left -= int64(n)
 	chunk := &w.chunks[len(w.chunks)-1]
 	chunk.Bytes += int64(n)
-	chunk.CRC = crc32.Update(chunk.CRC, castagnoli, p[:n])
+	chunk.CRC = crc32.Update(chunk.CRC, vtape.Castagnoli, p[:n])
 	return n, err
 }
 
@@ -206,7 +206,7 @@ func (w *Writer) setHeader(f vfs.File, i int, header vtape.Header) error {
 
 func (w *Writer) headerBlock(i int, header vtape.Header) ([]byte, error) {
 	block, err := header.Block()
-	w.chunks[i].HeaderCRC = crc32.Checksum(block, castagnoli)
+	w.chunks[i].HeaderCRC = vtape.Checksum(block)
 	return block, err
 }
 

@@ -108,7 +108,7 @@ func VerifyPart(ctx context.Context, dev vtape.Device, p catalog.Part) error {
 		if err != nil && err != io.EOF {
 			return err
 		}
-		sum = crc32.Update(sum, castagnoli, buf[:n])
+		sum = crc32.Update(sum, vtape.Castagnoli, buf[:n])
 		off += int64(n)
 	}
 	if p.CRC != 0 && sum != p.CRC {
@@ -151,7 +151,7 @@ func openPart(ctx context.Context, dev vtape.Device, p catalog.Part) (*partReade
 func checkPart(r vtape.PartReader, p catalog.Part) error {
 	h := r.Header()
 	var err error
-	if sum := crc32.Checksum(r.RawHeader(), castagnoli); p.HeaderCRC != 0 && sum != p.HeaderCRC {
+	if sum := vtape.Checksum(r.RawHeader()); p.HeaderCRC != 0 && sum != p.HeaderCRC {
 		err = fmt.Errorf("header has checksum %08x, want %08x", sum, p.HeaderCRC)
 	} else if h.Type != vtape.TypeSplitFile && h.Type != vtape.TypeFile {
 		err = fmt.Errorf("header of type %s", h.Type)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"slices"
 
 	"holdfast/catalog"
@@ -46,7 +45,7 @@ func ReadVolume(ctx context.Context, dev vtape.Device) (label vtape.Header, file
 		}
 		files = append(files, File{
 			Label: label.Label, WriteStamp: catalog.Stamp(label.Stamp), Number: f.Number, Bytes: r.SizeBytes(),
-			Header: r.Header(), HeaderCRC: crc32.Checksum(r.RawHeader(), castagnoli),
+			Header: r.Header(), HeaderCRC: vtape.Checksum(r.RawHeader()),
 		})
 		_ = r.Close() // it was only read
 	}

@@ -59,8 +59,8 @@ func (p *part) fill(ctx context.Context) (end bool, err error) {
 func (p *part) took(data []byte) {
 	p.in.take(len(data))
 	p.bytes += int64(len(data))
-	p.sum = crc32.Update(p.sum, castagnoli, data)
-	p.total = crc32.Update(p.total, castagnoli, data)
+	p.sum = crc32.Update(p.sum, vtape.Castagnoli, data)
+	p.total = crc32.Update(p.total, vtape.Castagnoli, data)
 }
 
 // finish makes the part durable and records it. The last part of a stream gets the header with what is known now.
@@ -75,7 +75,11 @@ func (p *part) finish(ctx context.Context, seconds func() float64) error {
 		}
 	}
 	if !more && p.d.Held == nil {
-		if err := p.w.SetHeader(p.finalHeader()); err != nil {
+		h := p.finalHeader()
+		if _, err := h.Block(); err != nil {
+			return p.interrupt(ctx, err)
+		}
+		if err := p.w.SetHeader(h); err != nil {
 			return p.lose(ctx, err)
 		}
 	}

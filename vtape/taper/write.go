@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 
 	"holdfast/catalog"
@@ -13,8 +12,6 @@ import (
 
 // maxTries is on how many volumes one part is tried: more than that fail together only when the fault is not theirs.
 const maxTries = 3
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Dump is what is to be written: either Held or Stream.
 type Dump struct {
@@ -65,7 +62,10 @@ func (t *Taper) Write(ctx context.Context, d Dump) (Result, error) {
 	}
 	start := t.o.Clock()
 	c := &copying{t: t, d: d, in: newFeed(d)}
-	err := c.run(ctx)
+	_, err := c.header().Block() // a header that cannot be written is no fault of a volume
+	if err == nil {
+		err = c.run(ctx)
+	}
 	c.res.Seconds = t.o.Clock().Sub(start).Seconds()
 	if err != nil {
 		return c.res, fmt.Errorf("write to volume: %s: %w", d.ID, err)
