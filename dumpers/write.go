@@ -62,8 +62,9 @@ func (p *Prepared) Write(ctx context.Context, w, mapOut io.Writer) (Result, erro
 func (p *Prepared) strange(out *mapMerge) []string {
 	var list []string
 	if out.moved > 0 {
-		list = append(list, fmt.Sprintf("the image changed while it was dumped: what was compared and what was written differ in "+
-			"%d stretches of 512 MiB, the first one at byte %d", out.moved, out.firstMoved*blockmap.SegmentClusters*clusterBytes))
+		list = append(list, fmt.Sprintf("the image changed between being compared and being written; "+
+			"stretches of 512 MiB in which it did: %d, the first at byte %d",
+			out.moved, out.firstMoved*blockmap.SegmentClusters*clusterBytes))
 	}
 	why, err := p.job.View.Changed()
 	if err != nil {
