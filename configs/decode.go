@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"holdfast/catalog"
 )
 
 // maxFaults is how many faults are told at once: more would scroll the first away.
@@ -181,14 +183,7 @@ func (d *decoder) decodeStruct(path string, node ast.Node, dst reflect.Value) {
 		key := keyOf(entry)
 		field, ok := fields[key]
 		if !ok {
-			where := ""
-			if path != "" {
-				where = " in " + showPath(path)
-			}
-			d.failAt(placeOf(entry.Key.GetToken()), "", problem{
-				Message: fmt.Sprintf("unknown key %q%s", key, where), Hint: d.keyHint(path, key, names),
-			})
-			seen[Nearest(key, names)] = true
+			seen[d.unknownKey(path, entry, names)] = true // else what was meant would also be missing
 			continue
 		}
 		if !isNull(entry.Value) {
@@ -204,13 +199,22 @@ func (d *decoder) decodeStruct(path string, node ast.Node, dst reflect.Value) {
 	}
 }
 
-// keyHint gives the key that was meant, or else, once for a block, all that may stand there.
-func (d *decoder) keyHint(path, key string, names []string) string {
-	if hint := didYouMean(key, names); hint != "" || d.listed[path] {
-		return hint
+// unknownKey notes a key that is none of names, and gives the one that was meant, if any. What may stand in a block is
+// listed once.
+func (d *decoder) unknownKey(path string, entry *ast.MappingValueNode, names []string) (meant string) {
+	key := keyOf(entry)
+	p := problem{Message: fmt.Sprintf("unknown key %q", key)}
+	if path != "" {
+		p.Message += " in " + showPath(path)
 	}
-	d.listed[path] = true
-	return "keys here are " + strings.Join(names, ", ")
+	if p.Hint = didYouMean(key, names); p.Hint != "" {
+		meant, _ = catalog.Nearest(key, names)
+	} else if !d.listed[path] {
+		d.listed[path] = true
+		p.Hint = "keys here are " + strings.Join(names, ", ")
+	}
+	d.failAt(placeOf(entry.Key.GetToken()), "", p)
+	return meant
 }
 
 func (d *decoder) decodeMap(path string, node ast.Node, dst reflect.Value) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"holdfast/catalog"
 )
 
 // Error is one fault of a configuration, with its place.
@@ -25,13 +27,13 @@ func (e *Error) Error() string {
 // Errors are all faults of a configuration in the order of the file, at least one. It is what Load and Parse return.
 type Errors []*Error
 
-// Error gives one line for each fault, each followed by its hint.
+// Error gives one line for each fault, with its hint in brackets.
 func (es Errors) Error() string {
-	lines := make([]string, 0, len(es))
-	for _, e := range es {
-		lines = append(lines, e.Error())
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
 		if e.Hint != "" {
-			lines = append(lines, "hint: "+e.Hint)
+			lines[i] += " (" + e.Hint + ")"
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -50,6 +52,21 @@ func (es Errors) Unwrap() []error {
 type problem struct{ Message, Hint string }
 
 func (p problem) Error() string { return p.Message }
+
+// maxSlip is the length in bytes up to which a word is compared with others; longer ones are no slips.
+const maxSlip = 200
+
+// didYouMean gives the hint that names the word of the list that was meant, and "" when none is near.
+func didYouMean(given string, list []string) string {
+	if len(given) > maxSlip {
+		return ""
+	}
+	near, ok := catalog.Nearest(given, list)
+	if !ok || near == given {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", near)
+}
 
 const excerptRunes = 100
 

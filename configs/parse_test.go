@@ -79,7 +79,14 @@ func says(text []byte) string {
 	if !errors.As(err, &faults) {
 		return fmt.Sprintf("not Errors: %v\n", err)
 	}
-	return faults.Error() + "\n"
+	var b strings.Builder
+	for _, f := range faults {
+		fmt.Fprintln(&b, f)
+		if f.Hint != "" {
+			fmt.Fprintln(&b, "hint:", f.Hint)
+		}
+	}
+	return b.String()
 }
 
 // A fault's excerpt is its line with a caret below the column, also beyond letters of several bytes.

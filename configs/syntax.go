@@ -137,12 +137,19 @@ func syntaxFault(err error) *fault {
 	return &fault{placeOf(at.GetToken()), p}
 }
 
-// oneLine keeps a message on one line, whatever it quotes: control characters become blanks.
+// maxMessage is the length in runes to which a message is cut: a value in it may be megabytes long.
+const maxMessage = 400
+
+// oneLine keeps a message on one line of bearable length, whatever it quotes: control characters become blanks.
 func oneLine(message string) string {
-	return strings.Map(func(r rune) rune {
+	runes := []rune(message)
+	if len(runes) > maxMessage {
+		runes = append(runes[:maxMessage], []rune("...")...)
+	}
+	for i, r := range runes {
 		if unicode.IsControl(r) {
-			return ' '
+			runes[i] = ' '
 		}
-		return r
-	}, message)
+	}
+	return string(runes)
 }
