@@ -30,7 +30,7 @@ type Image struct {
 	Format         Format
 	// SizeBytes is the virtual size; UsedBytes what of it is allocated, 0 if that is not known.
 	SizeBytes, UsedBytes int64
-	// Base is the image this is a clone or copy of, VM:DISK; empty for none.
+	// Base is the image this is a clone or copy of, VM or VM:DISK; empty for none.
 	Base string
 	// Err is why the image cannot be backed up: it is listed, but commented out.
 	Err error
@@ -181,10 +181,7 @@ func writeHolding(b *strings.Builder, o GenerateOptions, f fit) {
 }
 
 func writeDLEs(b *strings.Builder, images []Image) {
-	listed := map[string]bool{}
-	for _, i := range images {
-		listed[i.name().String()] = i.Err == nil
-	}
+	base := basesAmong(images)
 	b.WriteString("# The disk list: one entry for each image.\n")
 	if len(images) == 0 {
 		b.WriteString("# Add entries like {vm: web01, disk: disk0, image: /images/web01.qcow2, format: qcow2}.\n")
@@ -200,10 +197,10 @@ func writeDLEs(b *strings.Builder, images []Image) {
 		lines++
 		switch {
 		case i.Base == "":
-		case listed[i.Base]:
-			entry += ", base: " + quoted(i.Base)
+		case base[i.name()] != nil:
+			entry += ", base: " + quoted(base[i.name()].String())
 		default:
-			fmt.Fprintf(&entries, "  # Its base %s is not in this list, so it is dumped whole.\n", quoted(i.Base))
+			fmt.Fprintf(&entries, "  # Its base %s is not in this list, or rests on it: it is dumped whole.\n", quoted(i.Base))
 		}
 		fmt.Fprintf(&entries, "  - %s}\n", entry)
 	}
@@ -213,6 +210,27 @@ func writeDLEs(b *strings.Builder, images []Image) {
 		b.WriteString("dles:\n")
 	}
 	b.WriteString(entries.String())
+}
+
+// basesAmong gives the base of each image that has one which is itself in the list, and not on top of it.
+func basesAmong(images []Image) map[catalog.DLE]*catalog.DLE {
+	called := map[string]*catalog.DLE{}
+	for _, i := range images {
+		if name := i.name(); i.Err == nil {
+			called[i.VM], called[name.String()] = &name, &name
+		}
+	}
+	base := map[catalog.DLE]*catalog.DLE{}
+	for _, i := range images {
+		below := called[i.Base]
+		for below != nil && *below != i.name() {
+			below = base[*below]
+		}
+		if below == nil && i.Err == nil {
+			base[i.name()] = called[i.Base]
+		}
+	}
+	return base
 }
 
 // judged gives the images with an Err at each that cannot stand in a configuration beside those before it.

@@ -17,6 +17,9 @@ func found() []configs.Image {
 	return []configs.Image{
 		{VM: "golden", Disk: "disk0", Path: "/images/golden.qcow2", Format: configs.FormatQcow2, SizeBytes: 40 * gib, UsedBytes: 6 * gib},
 		{VM: "web01", Disk: "disk0", Path: "/images/web01.qcow2", Format: configs.FormatQcow2, SizeBytes: 40 * gib, UsedBytes: gib, Base: "golden:disk0"},
+		{VM: "web02", Disk: "disk0", Path: "/images/web02.qcow2", Format: configs.FormatQcow2, SizeBytes: 40 * gib, UsedBytes: gib, Base: "web01"},
+		{VM: "ring1", Disk: "disk0", Path: "/images/ring1.raw", Format: configs.FormatRaw, SizeBytes: gib, Base: "ring2"},
+		{VM: "ring2", Disk: "disk0", Path: "/images/ring2.raw", Format: configs.FormatRaw, SizeBytes: gib, Base: "ring1"},
 		{VM: "db01", Disk: "disk0", Path: "/images/my images/db, 01.img", Format: configs.FormatRaw, SizeBytes: 20 * gib},
 		{VM: "secret", Disk: "disk0", Path: "/images/secret.qcow2", Format: configs.FormatQcow2, Err: errors.New("encrypted qcow2\nis not supported")},
 		{VM: "orphan", Disk: "disk0", Path: "/images/orphan.qcow2", Format: configs.FormatQcow2, SizeBytes: gib, UsedBytes: gib, Base: "secret:disk0"},
@@ -56,10 +59,16 @@ func TestGenerateGolden(t *testing.T) {
 	}
 	var names []string
 	for _, d := range c.DLEs {
-		names = append(names, d.Name().String()+" "+d.Image)
+		name := d.Name().String() + " " + d.Image
+		if d.Base != nil {
+			name += " on " + d.Base.String()
+		}
+		names = append(names, name)
 	}
 	if diff := cmp.Diff([]string{
-		"golden:disk0 /images/golden.qcow2", "web01:disk0 /images/web01.qcow2", "db01:disk0 /images/my images/db, 01.img",
+		"golden:disk0 /images/golden.qcow2", "web01:disk0 /images/web01.qcow2 on golden:disk0",
+		"web02:disk0 /images/web02.qcow2 on web01:disk0", "ring1:disk0 /images/ring1.raw on ring2:disk0", "ring2:disk0 /images/ring2.raw",
+		"db01:disk0 /images/my images/db, 01.img",
 		"orphan:disk0 /images/orphan.qcow2", "null:~ /c/relative/#1: é.raw",
 	}, names); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
