@@ -1,6 +1,7 @@
 package dumpers
 
 import (
+	"context"
 	"io"
 
 	"holdfast/internal/blockmap"
@@ -34,8 +35,8 @@ func newMapMerge(p *Prepared, w io.Writer) *mapMerge {
 }
 
 // put takes the next data cluster of the stream, in rising order: its digest, or that it holds zeros.
-func (m *mapMerge) put(cluster int64, d blockmap.Digest, data bool) error {
-	if err := m.copyUntil(cluster); err != nil {
+func (m *mapMerge) put(ctx context.Context, cluster int64, d blockmap.Digest, data bool) error {
+	if err := m.copyUntil(ctx, cluster); err != nil {
 		return err
 	}
 	m.next = cluster + 1
@@ -47,16 +48,25 @@ func (m *mapMerge) put(cluster int64, d blockmap.Digest, data bool) error {
 }
 
 // copyUntil copies what the base has of clusters that the dump does not hold. Those it holds as zeros take no digest.
-func (m *mapMerge) copyUntil(end int64) error {
-	if m.base == nil {
+func (m *mapMerge) copyUntil(ctx context.Context, end int64) error {
+	for m.base != nil && m.next < end {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		stop := min(end, (m.next/blockmap.SegmentClusters+1)*blockmap.SegmentClusters)
+		if err := m.base.Range(m.next, stop, m.copy); err != nil {
+			return err
+		}
+		m.next = stop
+	}
+	return nil
+}
+
+func (m *mapMerge) copy(cluster int64, d blockmap.Digest) error {
+	if m.set.Kind(cluster) != qcow2.None {
 		return nil
 	}
-	return m.base.Range(m.next, end, func(cluster int64, d blockmap.Digest) error {
-		if m.set.Kind(cluster) != qcow2.None {
-			return nil
-		}
-		return m.w.Data(cluster, d)
-	})
+	return m.w.Data(cluster, d)
 }
 
 // check sums up a segment, and looks at the sum once the next segment begins.
@@ -79,9 +89,9 @@ func (m *mapMerge) checkSegment() {
 }
 
 // close ends the map and gives its digest.
-func (m *mapMerge) close() (string, error) {
+func (m *mapMerge) close(ctx context.Context) (string, error) {
 	m.checkSegment()
-	if err := m.copyUntil(m.end); err != nil {
+	if err := m.copyUntil(ctx, m.end); err != nil {
 		return "", err
 	}
 	return m.w.Close()

@@ -16,7 +16,8 @@ import (
 // Job is one dump to make of a block view.
 type Job struct {
 	View BlockView
-	// Base is the map of the dump that the new one holds the changes since; nil for a full that stands alone.
+	// Base is the map of the dump that the new one holds the changes since; nil for a full that stands alone. Its image may
+	// be larger or smaller, as a clone's base: what lies past its end counts as zeros.
 	Base *blockmap.Map
 	// Parent is the map of the base image's dump, for a view of an overlay: what an Inherited extent holds. It may be
 	// Base itself: the level 0 of a clone. Without it Inherited extents are read like Data.

@@ -44,7 +44,7 @@ func (p *Prepared) Write(ctx context.Context, w, mapOut io.Writer) (Result, erro
 	if err != nil {
 		return Result{}, fmt.Errorf("write dump: %w", err)
 	}
-	digest, err := out.close()
+	digest, err := out.close(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("write dump: %w", err)
 	}
@@ -83,7 +83,7 @@ func (p *Prepared) stream(ctx context.Context, w io.Writer, out *mapMerge) (fram
 		return frames.Totals{}, err
 	}
 	s := &stream{p: p, fw: fw, out: out}
-	if err := s.addAll(); err != nil {
+	if err := s.addAll(ctx); err != nil {
 		fw.Abort()
 		return frames.Totals{}, err
 	}
@@ -102,7 +102,7 @@ type stream struct {
 	done int64 // bytes written; belongs to the frames' Done until the frame writer is closed
 }
 
-func (s *stream) addAll() error {
+func (s *stream) addAll(ctx context.Context) error {
 	if err := s.addMetadata(); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *stream) addAll() error {
 	for at := int64(0); ; {
 		cluster, kind, ok := s.p.set.Next(at)
 		if b.n == frameClusters || !ok && b.n > 0 {
-			if err := s.addData(b); err != nil {
+			if err := s.addData(ctx, b); err != nil {
 				return err
 			}
 			b = &batch{}
@@ -141,13 +141,13 @@ func (s *stream) addMetadata() error {
 	return nil
 }
 
-func (s *stream) addData(b *batch) error {
+func (s *stream) addData(ctx context.Context, b *batch) error {
 	return s.fw.Add(frames.Frame{
 		Bytes: b.n * clusterBytes,
 		Fill:  func(ctx context.Context, p []byte) error { return b.fill(ctx, s.p.job.View, p) },
 		Done: func(raw []byte) error {
 			for i, cluster := range b.clusters[:b.n] {
-				if err := s.out.put(cluster, b.digests[i], b.data[i]); err != nil {
+				if err := s.out.put(ctx, cluster, b.digests[i], b.data[i]); err != nil {
 					return err
 				}
 			}

@@ -309,7 +309,7 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		if again := write(t, size, clusters, digests); !bytes.Equal(again, file) {
-			t.Errorf("%x is read, but written as %x", file, again)
+			t.Errorf("a file of %d bytes is read, but written otherwise", len(file))
 		}
 	})
 }

@@ -13,6 +13,23 @@ func FuzzSegment(f *testing.F) {
 	body[presentAt], body[freshAt], body[digestsAt] = 0b1101, 0b1001, 1
 	f.Add(int64(SegmentClusters*ClusterBytes), body)
 	f.Add(int64(4*ClusterBytes), body)
+	for at, b := range map[int]byte{
+		0:                       1,      // past the image's end
+		4:                       1,      // fewer digests than there are
+		presentAt:               0b0101, // a digest for a cluster that is zero
+		presentAt + 1:           0b0001, // a cluster past the image's end
+		freshAt:                 0b1100, // the first cluster like one before it
+		freshAt + 1:             0b0001, // more digests than there are
+		digestsAt + digestBytes: 1,      // two equal digests
+	} {
+		bad := bytes.Clone(body)
+		bad[at] = b
+		f.Add(int64(4*ClusterBytes), bad)
+		f.Add(int64(SegmentClusters*ClusterBytes), bad)
+	}
+	few := bytes.Clone(body)
+	few[freshAt] = 0b0001 // a digest that no cluster takes
+	f.Add(int64(4*ClusterBytes), few)
 	f.Fuzz(func(t *testing.T, imageBytes int64, body []byte) {
 		if imageBytes < 0 || imageBytes > MaxImageBytes || len(body) < digestsAt || len(body)%digestBytes != digestsAt%digestBytes {
 			return
@@ -34,7 +51,7 @@ func FuzzSegment(f *testing.F) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(again.Bytes(), file) {
-			t.Errorf("segment %x is read, but written otherwise", body)
+			t.Errorf("a segment of %d digests is read, but written otherwise", e.digests)
 		}
 	})
 }
