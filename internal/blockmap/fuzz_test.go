@@ -27,9 +27,11 @@ func FuzzSegment(f *testing.F) {
 		f.Add(int64(4*ClusterBytes), bad)
 		f.Add(int64(SegmentClusters*ClusterBytes), bad)
 	}
-	few := bytes.Clone(body)
-	few[freshAt] = 0b0001 // a digest that no cluster takes
-	f.Add(int64(4*ClusterBytes), few)
+	for _, fresh := range []byte{0b0001, 0b1101} { // a digest that no cluster takes, and one too few
+		bad := bytes.Clone(body)
+		bad[freshAt] = fresh
+		f.Add(int64(4*ClusterBytes), bad)
+	}
 	f.Fuzz(func(t *testing.T, imageBytes int64, body []byte) {
 		if imageBytes < 0 || imageBytes > MaxImageBytes || len(body) < digestsAt || len(body)%digestBytes != digestsAt%digestBytes {
 			return
