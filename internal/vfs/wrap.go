@@ -53,7 +53,7 @@ type Op struct {
 }
 
 // Wrap gives an FS that calls hook before each operation on fsys. When hook returns an error, that is returned (in a
-// *fs.PathError) and the operation is not done. Hook is called by one goroutine at a time and must not use the FS.
+// *fs.PathError) and the operation is not done. Hook is called by one goroutine at a time and must not use this FS.
 // Closing and seeking are not operations.
 func Wrap(fsys FS, hook func(op Op) error) FS { return &wrapped{fsys: fsys, hook: hook} }
 

@@ -110,9 +110,7 @@ func (w *partWriter) Write(p []byte) (int, error) {
 	switch {
 	case isFull(err):
 		n, err = w.cutBack(n, err)
-	case err != nil:
-		err = fmt.Errorf("write %s: %w", w.name, err)
-	case full:
+	case err == nil && full:
 		err = fmt.Errorf("write %s: %w", w.name, vtape.ErrEndOfMedium)
 	}
 	w.size += int64(n)
@@ -130,9 +128,9 @@ func (w *partWriter) keep(size int64) int64 {
 func (w *partWriter) cutBack(n int, cause error) (int, error) {
 	keep := w.keep(w.size + int64(n))
 	if err := w.f.Truncate(vtape.HeaderBytes + keep); err != nil {
-		return 0, fmt.Errorf("write %s: cut back to %d bytes: %w", w.name, vtape.HeaderBytes+keep, err)
+		return 0, fmt.Errorf("cut back to %d bytes: %w", vtape.HeaderBytes+keep, err)
 	}
-	return int(keep - w.size), fmt.Errorf("write %s: %w: %w", w.name, vtape.ErrEndOfMedium, cause)
+	return int(keep - w.size), fmt.Errorf("%w: %w", vtape.ErrEndOfMedium, cause)
 }
 
 // SetHeader writes the new header over the first one.
@@ -145,7 +143,7 @@ func (w *partWriter) SetHeader(h vtape.Header) error {
 		err = w.writeHeader(block)
 	}
 	if err != nil {
-		return fmt.Errorf("set header: %s: %w", w.name, err)
+		return fmt.Errorf("set header: %w", err)
 	}
 	return nil
 }
@@ -165,7 +163,7 @@ func (w *partWriter) Close() (headerCRC uint32, err error) {
 		err = w.d.fsys.SyncDir(w.d.path)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("close %s: %w", w.name, err)
+		return 0, fmt.Errorf("close file: %w", err)
 	}
 	w.done = true
 	return w.headerCRC, nil
@@ -183,7 +181,7 @@ func (w *partWriter) Abort() error {
 	}
 	w.done = true
 	if err := errors.Join(err, w.d.fsys.Remove(w.name), w.d.fsys.SyncDir(w.d.path)); err != nil {
-		return fmt.Errorf("abort %s: %w", w.name, err)
+		return fmt.Errorf("remove file: %w", err)
 	}
 	return nil
 }
