@@ -75,23 +75,40 @@ func (c *Chain) toFile(ctx context.Context, o Output) error {
 	if need := c.dataClusters() * qcow2.ClusterBytes; need > space.Free {
 		return fmt.Errorf("restore to %s: %w: %d bytes are free, the data need %d", o.Path, ErrTooSmall, space.Free, need)
 	}
-	part := o.Path + ".holdfast-partial"
-	f, err := c.site.FS.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := writeFile(c.site.FS, o.Path, func(f vfs.File) error { return c.fill(ctx, f, o.Format) }); err != nil {
 		return fmt.Errorf("restore to %s: %w", o.Path, err)
 	}
-	err = c.fill(ctx, f, o.Format)
-	if err == nil {
+	return nil
+}
+
+// WriteFile writes a file that appears under its name only when it is whole and durable.
+func WriteFile(fsys vfs.FS, path string, force bool, write func(w io.Writer) error) error {
+	_, err := fsys.Stat(path)
+	if err == nil && !force {
+		return fmt.Errorf("restore to %s: %w", path, ErrExists)
+	}
+	if err := writeFile(fsys, path, func(f vfs.File) error { return write(f) }); err != nil {
+		return fmt.Errorf("restore to %s: %w", path, err)
+	}
+	return nil
+}
+
+func writeFile(fsys vfs.FS, path string, write func(f vfs.File) error) error {
+	part := path + ".holdfast-partial"
+	f, err := fsys.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = write(f); err == nil {
 		err = f.Sync()
 	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = c.site.FS.Rename(part, o.Path)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = fsys.Rename(part, path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("restore to %s: %w", o.Path, err), c.site.FS.Remove(part))
+		return errors.Join(err, fsys.Remove(part))
 	}
-	return c.site.FS.SyncDir(filepath.Dir(o.Path))
+	return fsys.SyncDir(filepath.Dir(path))
 }
 
 func (c *Chain) fill(ctx context.Context, f vfs.File, format Format) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"holdfast/catalog"
 	"holdfast/configs"
@@ -77,11 +78,17 @@ func (s *session) send(ctx context.Context, r reports.Report) error {
 	if s.Mail == nil || !wanted(s.Config.SendReportOn, r.Head.ExitStatus) {
 		return nil
 	}
-	var body strings.Builder
-	if err := reports.Text(&body, r, reports.TextOptions{Location: s.started.Location()}); err != nil {
+	body, err := reportText(r, s.started.Location())
+	if err != nil {
 		return err
 	}
-	return s.Mail(ctx, r.Subject(), body.String())
+	return s.Mail(ctx, r.Subject(), body)
+}
+
+func reportText(r reports.Report, loc *time.Location) (string, error) {
+	var body strings.Builder
+	err := reports.Text(&body, r, reports.TextOptions{Location: loc})
+	return body.String(), err
 }
 
 func wanted(on configs.ReportOn, status int) bool {

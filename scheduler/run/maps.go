@@ -15,8 +15,8 @@ import (
 	"holdfast/scheduler/recovery"
 )
 
-// mapStore keeps the block map of each dump in the state directory.
-type mapStore struct {
+// MapStore keeps the block map of each dump in the state directory.
+type MapStore struct {
 	fs  vfs.FS
 	dir string
 }
@@ -27,19 +27,19 @@ const (
 )
 
 // path is where a dump's map lies: its id as one file name.
-func (m mapStore) path(id catalog.DumpID) string {
+func (m MapStore) path(id catalog.DumpID) string {
 	return filepath.Join(m.dir, url.QueryEscape(string(id))+mapSuffix)
 }
 
 // id is the inverse of path.
-func (m mapStore) id(name string) (catalog.DumpID, bool) {
+func (m MapStore) id(name string) (catalog.DumpID, bool) {
 	escaped, ok := strings.CutSuffix(name, mapSuffix)
 	id, err := url.QueryUnescape(escaped)
 	return catalog.DumpID(id), ok && err == nil
 }
 
 // Open opens a map; fs.ErrNotExist when there is none.
-func (m mapStore) Open(id catalog.DumpID) (*recovery.Map, error) {
+func (m MapStore) Open(id catalog.DumpID) (*recovery.Map, error) {
 	f, err := m.fs.OpenFile(m.path(id), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (m mapStore) Open(id catalog.DumpID) (*recovery.Map, error) {
 }
 
 // has tells whether there is a map of the dump.
-func (m mapStore) has(id catalog.DumpID) bool {
+func (m MapStore) has(id catalog.DumpID) bool {
 	_, err := m.fs.Stat(m.path(id))
 	return err == nil
 }
@@ -64,11 +64,11 @@ func (m mapStore) has(id catalog.DumpID) bool {
 // newMap is a map being written: it gets its name at keep, when the dump it belongs to is durable.
 type newMap struct {
 	vfs.File
-	store mapStore
+	store MapStore
 	id    catalog.DumpID
 }
 
-func (m mapStore) create(id catalog.DumpID) (*newMap, error) {
+func (m MapStore) create(id catalog.DumpID) (*newMap, error) {
 	if err := vfs.MkdirAll(m.fs, m.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (n *newMap) drop() error { return errors.Join(n.Close(), n.remove()) }
 func (n *newMap) remove() error { return n.store.fs.Remove(n.store.path(n.id) + tmpSuffix) }
 
 // prune removes the maps of dumps that can no longer be restored, and what a crash left half written.
-func (m mapStore) prune(keep func(id catalog.DumpID) bool) error {
+func (m MapStore) prune(keep func(id catalog.DumpID) bool) error {
 	entries, err := m.fs.ReadDir(m.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -84,7 +84,7 @@ type session struct {
 	library *library.Library
 	holding *holding.Holding
 	taper   *taperLoop
-	maps    mapStore
+	maps    MapStore
 }
 
 // start records the run: from here on others see it.
@@ -106,7 +106,7 @@ func (n *Night) start(ctx context.Context, o Options) (*session, error) {
 	s := &session{Night: n, options: o, stamp: stamp, started: started}
 	s.storage = n.Config.MainStorage()
 	s.holding = openHolding(n.FS, n.Config)
-	s.maps = n.maps()
+	s.maps = n.Maps()
 	run := catalog.Run{Stamp: stamp, Command: o.Command, Started: started, PID: n.PID}
 	if err := n.Store.StartRun(ctx, run); err != nil {
 		return nil, err
@@ -146,8 +146,9 @@ func (s *session) note(ctx context.Context, program, format string, args ...any)
 	return s.event(ctx, catalog.Note{Program: program, Text: fmt.Sprintf(format, args...)})
 }
 
-func (n *Night) maps() mapStore {
-	return mapStore{fs: n.FS, dir: filepath.Join(n.Config.State, "maps")}
+// Maps gives the block maps in the state directory.
+func (n *Night) Maps() MapStore {
+	return MapStore{fs: n.FS, dir: filepath.Join(n.Config.State, "maps")}
 }
 
 func openHolding(fsys vfs.FS, c *configs.Config) *holding.Holding {

@@ -135,7 +135,7 @@ func (n *Night) mustFull(info dumpers.DiskInfo, dumps []catalog.Dump) string {
 	if why := changedKind(info, latest); why != "" {
 		return why
 	}
-	if !slices.ContainsFunc(dumps, func(d catalog.Dump) bool { return n.maps().has(d.ID) }) {
+	if !slices.ContainsFunc(dumps, func(d catalog.Dump) bool { return n.Maps().has(d.ID) }) {
 		return "no block map of an earlier dump is left"
 	}
 	return ""
@@ -222,3 +222,9 @@ func (h history) all() []catalog.Dump {
 
 // errNoBase: the dump that was to be built upon cannot be used; the text says why.
 var errNoBase = errors.New("cannot build on the base")
+
+// Placed tells which dumps lie whole on volumes or on the holding disk.
+func (n *Night) Placed(ctx context.Context) (map[catalog.DumpID]bool, error) {
+	h, err := n.history(ctx)
+	return h.placed, err
+}

@@ -69,7 +69,7 @@ func create(fsys vfs.FS, opts Options) error {
 		return absent
 	}
 	for n := 1; n <= opts.Slots; n++ {
-		if err := vfs.MkdirAll(fsys, slotPath(opts.Root, strconv.Itoa(n)), dirMode); err != nil {
+		if err := vfs.MkdirAll(fsys, SlotPath(opts.Root, strconv.Itoa(n)), dirMode); err != nil {
 			return err
 		}
 	}
@@ -220,12 +220,13 @@ func (l *Library) slots() ([]string, error) {
 	return slots, nil
 }
 
-func slotPath(root, slot string) string { return path.Join(root, "slot"+slot) }
+// SlotPath is the directory of a slot.
+func SlotPath(root, slot string) string { return path.Join(root, "slot"+slot) }
 
 func (l *Library) device(slot string) *dir.Device {
 	at := l.opts.Root
 	if !l.alone {
-		at = slotPath(l.opts.Root, slot)
+		at = SlotPath(l.opts.Root, slot)
 	}
 	return dir.New(l.fsys, at, dir.Options{CapacityBytes: l.opts.CapacityBytes, ReserveFSBytes: l.opts.ReserveFSBytes})
 }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"holdfast/catalog"
+	"holdfast/catalog/sqlstore"
+	"holdfast/reports"
+)
+
+func (a *app) dleCommand() *cli.Command {
+	force := []cli.Flag{
+		&cli.BoolFlag{Name: "level-1", Usage: "a level 1 instead of a full"},
+		&cli.BoolFlag{Name: "bump", Usage: "the next higher level"},
+		&cli.BoolFlag{Name: "no-bump", Usage: "the level it has now"},
+	}
+	return &cli.Command{
+		Name: "dle", Usage: "the disk list: one entry for each disk of each VM",
+		Description: "EXAMPLES\n   holdfast dle list\n   holdfast dle history web01\n   holdfast dle force web01",
+		Action:      a.group,
+		Subcommands: []*cli.Command{
+			{Name: "list", Usage: "all entries with their latest dumps", Flags: []cli.Flag{jsonFlag()}, Action: a.listDLEs},
+			{
+				Name: "history", Usage: "the dumps of an entry, and where they are", ArgsUsage: "[VM|VM:DISK ...]",
+				Flags: []cli.Flag{jsonFlag()}, Action: a.dleHistory,
+			},
+			{
+				Name: "force", Usage: "ask for a full in the next run, until it is made", ArgsUsage: "VM|VM:DISK ...", Flags: force,
+				Action: a.forceDLE,
+			},
+			{Name: "unforce", Usage: "take back what force asked for", ArgsUsage: "VM|VM:DISK ...", Action: a.unforceDLE},
+		},
+	}
+}
+
+// dleRow is one entry of dle list.
+type dleRow struct {
+	VM     string            `json:"vm"`
+	Disk   string            `json:"disk"`
+	Image  string            `json:"image"`
+	Type   string            `json:"type"`
+	Base   string            `json:"base,omitempty"`
+	Forced catalog.ForceKind `json:"forced,omitempty"`
+	// Full and Latest are the runs of the latest full and of the latest dump; Level is that of the latest.
+	Full   catalog.Stamp `json:"full,omitempty"`
+	Latest catalog.Stamp `json:"latest,omitempty"`
+	Level  catalog.Level `json:"level"`
+}
+
+func (a *app) listDLEs(c *cli.Context) error {
+	s, err := a.openSite(c, toPlan)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	forces, err := s.Store.Forces(c.Context)
+	if err != nil {
+		return err
+	}
+	rows := []dleRow{}
+	for _, d := range s.Config.DLEs {
+		name := d.Name()
+		row := dleRow{VM: d.VM, Disk: d.Disk, Image: d.Image, Type: d.Type, Base: d.BaseName}
+		for _, f := range forces {
+			if f.DLE == name {
+				row.Forced = f.Command
+			}
+		}
+		dumps, err := s.Store.Dumps(c.Context, sqlstore.DumpFilter{DLE: &name, Usable: true})
+		if err != nil {
+			return err
+		}
+		for _, dump := range dumps {
+			row.Latest, row.Level = dump.Stamp, dump.Level
+			if dump.Level == 0 {
+				row.Full = dump.Stamp
+			}
+		}
+		rows = append(rows, row)
+	}
+	if c.Bool("json") {
+		return a.printJSON(rows)
+	}
+	tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "VM\tDISK\tLAST FULL\tLAST DUMP\tLEVEL\tFORCED\tBASE\tIMAGE")
+	for _, r := range rows {
+		level := "-"
+		if r.Latest != "" {
+			level = fmt.Sprint(r.Level)
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.VM, r.Disk, orDash(string(r.Full)), orDash(string(r.Latest)),
+			level, orDash(string(r.Forced)), orDash(r.Base), r.Image)
+	}
+	return tw.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (a *app) dleHistory(c *cli.Context) error {
+	s, err := a.openSite(c, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	dles, err := matchKnown(c, s)
+	if err != nil {
+		return err
+	}
+	dumps, err := s.Store.Dumps(c.Context, sqlstore.DumpFilter{})
+	if err != nil {
+		return err
+	}
+	dumps = slices.DeleteFunc(dumps, func(d catalog.Dump) bool { return len(dles) > 0 && !slices.Contains(dles, d.DLE) })
+	copies := map[catalog.DumpID][]catalog.Copy{}
+	all, err := s.Store.AllCopies(c.Context)
+	if err != nil {
+		return err
+	}
+	for _, copy := range all {
+		copies[copy.Dump] = append(copies[copy.Dump], copy)
+	}
+	if !c.Bool("json") {
+		return reports.HistoryText(a.stdout, dumps, copies)
+	}
+	type row struct {
+		catalog.Dump
+		Copies []catalog.Copy `json:"copies"`
+	}
+	rows := []row{}
+	for _, d := range dumps {
+		rows = append(rows, row{d, copies[d.ID]})
+	}
+	return a.printJSON(rows)
+}
+
+func (a *app) forceDLE(c *cli.Context) error {
+	kind, word := catalog.ForceFull, "a full"
+	for _, f := range []struct {
+		flag string
+		kind catalog.ForceKind
+		word string
+	}{
+		{"level-1", catalog.ForceLevel1, "a level 1"}, {"bump", catalog.ForceBump, "the next higher level"},
+		{"no-bump", catalog.ForceNoBump, "its present level"},
+	} {
+		if !c.Bool(f.flag) {
+			continue
+		}
+		if kind != catalog.ForceFull {
+			return usagef("--level-1, --bump and --no-bump exclude one another")
+		}
+		kind, word = f.kind, f.word
+	}
+	return a.eachNamed(c, func(s *site, d catalog.DLE) error {
+		fmt.Fprintf(a.stdout, "%s gets %s in the next run\n", d, word)
+		return s.Store.SetForce(c.Context, catalog.Force{DLE: d, Command: kind, Set: s.Now()})
+	})
+}
+
+func (a *app) unforceDLE(c *cli.Context) error {
+	return a.eachNamed(c, func(s *site, d catalog.DLE) error {
+		fmt.Fprintf(a.stdout, "%s is planned as usual again\n", d)
+		return s.Store.ClearForce(c.Context, d)
+	})
+}
+
+// eachNamed does something for each DLE named; at least one must be.
+func (a *app) eachNamed(c *cli.Context, do func(s *site, d catalog.DLE) error) error {
+	if c.NArg() == 0 {
+		return usagef("%s wants at least one VM or VM:DISK", c.Command.Name)
+	}
+	s, err := a.openSite(c, toPlan)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	dles, err := matchDLEs(s.Config, c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	for _, d := range dles {
+		if err := do(s, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+// Command holdfast is a backup and archival scheduler for virtual machine images. This package wires the others
+// together: flags, words on the screen, exit codes; nothing else.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// version is set when the program is built (-ldflags "-X main.version=...").
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program without its surroundings: what tests call.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	c := a.command()
+	ordered, err := reorder(c, args)
+	if err == nil {
+		err = c.RunContext(ctx, ordered)
+	}
+	if err != nil {
+		a.complain(err)
+		return exitCode(err)
+	}
+	return a.status
+}
+
+// app is one call of the program.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// status is what a command that did its work wants the program to exit with.
+	status int
+}
+
+const mainHelp = `holdfast backs up virtual machine images: each night a planner decides for each image between a full
+and an incremental dump, the dumps go through a holding disk to labelled vtapes, a catalog knows where everything is,
+and a report is mailed in the morning.
+
+EXAMPLES
+   holdfast init --images /var/lib/libvirt/images     write a configuration and make the vtapes
+   holdfast --config holdfast.yaml check              is everything ready for the night?
+   holdfast --config holdfast.yaml run                one night's work (what cron calls)
+   holdfast --config holdfast.yaml restore web01 --to /tmp/web01.raw`
+
+func (a *app) command() *cli.App {
+	return &cli.App{
+		Name: "holdfast", Usage: "backup and archival scheduler for virtual machine images", Description: mainHelp,
+		Version: version, HideVersion: true, Suggest: true, EnableBashCompletion: true,
+		Reader: a.stdin, Writer: a.stdout, ErrWriter: a.stderr,
+		ExitErrHandler:  func(*cli.Context, error) {}, // run decides about exit codes
+		CommandNotFound: nil,
+		Flags: []cli.Flag{
+			&cli.StringFlag{
+				Name: configFlag, Aliases: []string{"c"}, Usage: "configuration `FILE`",
+				EnvVars: []string{"HOLDFAST_CONFIG"}, Value: defaultConfigPath,
+			},
+		},
+		Action: a.noCommand,
+		Commands: []*cli.Command{
+			a.initCommand(), a.checkCommand(), a.planCommand(), a.runCommand(), a.flushCommand(), a.statusCommand(),
+			a.reportCommand(), a.restoreCommand(), a.verifyCommand(), a.volumeCommand(), a.dleCommand(),
+			a.configCommand(), a.keyCommand(), a.versionCommand(),
+		},
+	}
+}
+
+const (
+	configFlag        = "config"
+	defaultConfigPath = "/etc/holdfast/holdfast.yaml"
+)
+
+// noCommand answers a call without a command, or with one that is not there.
+func (a *app) noCommand(c *cli.Context) error {
+	if name := c.Args().First(); name != "" {
+		return unknownCommand(c.App.Commands, name)
+	}
+	return cli.ShowAppHelp(c)
+}

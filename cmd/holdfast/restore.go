@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"holdfast/catalog"
+	"holdfast/dumpers/file"
+	"holdfast/internal/frames"
+	"holdfast/internal/vfs"
+	"holdfast/scheduler/recovery"
+)
+
+func (a *app) restoreCommand() *cli.Command {
+	return &cli.Command{
+		Name: "restore", Usage: "bring an image back, every block checked", ArgsUsage: "VM [DISK] --to TARGET",
+		Description: `TARGET is a file, a block device, or - for standard output. The latest dump is taken unless --at, --run or
+--level says otherwise. With --from-media nothing but the media is needed: no catalog, no configuration.
+
+EXAMPLES
+   holdfast restore web01 --to /tmp/web01.raw
+   holdfast restore web01 --at '2026-11-20 12:00' --format qcow2 --to /tmp/web01.qcow2
+   holdfast restore web01 disk1 --to /dev/vg0/web01 --force
+   holdfast restore web01 --to - | qemu-img dd ...
+   holdfast restore --from-media /media/vtapes web01 --to /tmp/web01.raw`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "to", Usage: "`TARGET`: a file, a block device, or -", Required: true},
+			&cli.StringFlag{Name: "at", Usage: "the latest dump not younger than `TIME`"},
+			&cli.StringFlag{Name: "run", Usage: "the dump of the run with this `STAMP`"},
+			&cli.IntFlag{Name: "level", Usage: "a dump of level `N`", Value: -1},
+			&cli.StringFlag{Name: "format", Usage: "raw or qcow2", Value: "raw"},
+			&cli.BoolFlag{Name: "force", Usage: "replace an existing file, overwrite a block device"},
+			&cli.StringFlag{Name: "from-media", Usage: "read `MEDIA` without a catalog: a library's directory, a slot, a holding disk"},
+			identityFlag(),
+			&cli.StringFlag{Name: "decrypt-with", Usage: "`PROGRAM` that decrypts a dump that Amanda encrypted, as PROGRAM -d"},
+		},
+		Action: a.restore,
+	}
+}
+
+func identityFlag() cli.Flag {
+	return &cli.StringSliceFlag{
+		Name: "identity", Aliases: []string{"i"}, Usage: "`FILE` with the age or ssh key of encrypted dumps", EnvVars: []string{"HOLDFAST_IDENTITY"},
+	}
+}
+
+func (a *app) restore(c *cli.Context) error {
+	wanted, err := wantedDump(c)
+	if err != nil {
+		return err
+	}
+	format := recovery.Format(c.String("format"))
+	if format != recovery.FormatRaw && format != recovery.FormatQcow2 {
+		return usagef("format %q: want raw or qcow2", format)
+	}
+	ids, err := a.identities(c)
+	if err != nil {
+		return err
+	}
+	src, closeSite, err := a.restoreSite(c, ids)
+	if err != nil {
+		return err
+	}
+	defer closeSite()
+	src.Note = func(text string) { fmt.Fprintf(a.stderr, "holdfast: note: %s\n", text) }
+	bar := a.progressBar("restore")
+	src.Progress = bar.update
+	defer bar.end()
+	d, err := recovery.Select(c.Context, src.Catalog, wanted)
+	if err != nil {
+		return err
+	}
+	if d.Program != catalog.ProgramImage {
+		return a.restoreNative(c, src, d)
+	}
+	chain, err := src.OpenChain(c.Context, d)
+	if err != nil {
+		return restoreHint(err)
+	}
+	defer chain.Close()
+	if err := a.restoreChain(c, chain, format); err != nil {
+		return restoreHint(err)
+	}
+	bar.end()
+	fmt.Fprintf(a.stderr, "restored %s, level %d of %s, %d bytes, %s\n", d.DLE, d.Level, d.Stamp, chain.SizeBytes(), proof(chain))
+	return nil
+}
+
+func proof(c *recovery.Chain) string {
+	if c.Checked() {
+		return "every block compared with its digest"
+	}
+	return "checked by the frames' checksums (no block map)"
+}
+
+func (a *app) restoreChain(c *cli.Context, chain *recovery.Chain, format recovery.Format) error {
+	to := c.String("to")
+	if to != "-" {
+		path, err := filepath.Abs(to)
+		if err != nil {
+			return err
+		}
+		return chain.Restore(c.Context, recovery.Output{Path: path, Format: format, Force: c.Bool("force"), InUse: file.InUse})
+	}
+	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return usagef("a terminal does not take an image: redirect standard output")
+	}
+	if format == recovery.FormatQcow2 {
+		return chain.WriteQcow2(c.Context, a.stdout)
+	}
+	return chain.WriteRaw(c.Context, a.stdout)
+}
+
+// wantedDump reads which dump is meant.
+func wantedDump(c *cli.Context) (recovery.Wanted, error) {
+	w := recovery.Wanted{VM: c.Args().Get(0), Disk: c.Args().Get(1), Level: catalog.Level(c.Int("level"))}
+	if w.VM == "" || c.NArg() > 2 {
+		return w, withHint(usagef("restore wants a VM, and a disk if it has several"), "holdfast restore VM [DISK] --to TARGET")
+	}
+	if text := c.String("at"); text != "" {
+		at, err := parseTime(text)
+		if err != nil {
+			return w, err
+		}
+		w.At = at
+	}
+	if text := c.String("run"); text != "" {
+		stamp, err := catalog.ParseStamp(text)
+		if err != nil {
+			return w, &usageError{err}
+		}
+		w.Run = stamp
+	}
+	return w, nil
+}
+
+// restoreSite opens the catalog of the configuration, or the media named.
+func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, func(), error) {
+	dir := c.String("from-media")
+	if dir == "" {
+		s, err := a.openSite(c, toRead)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s.recovery(ids), s.close, nil
+	}
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	media, err := recovery.OpenMedia(c.Context, vfs.OS(), path)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, damaged := range media.Damaged {
+		fmt.Fprintf(a.stderr, "holdfast: note: left out: %v\n", damaged)
+	}
+	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids}, func() {}, nil
+}
+
+// restoreNative writes a dump that is not one of our streams as it was backed up.
+func (a *app) restoreNative(c *cli.Context, src *recovery.Site, d catalog.Dump) error {
+	media, ok := src.Catalog.(*recovery.Media)
+	if !ok {
+		return fmt.Errorf("%s: %w: use --from-media", d.ID, recovery.ErrNative)
+	}
+	n, err := src.OpenNative(c.Context, d, media.Header(d.ID))
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	var written int64
+	write := func(w io.Writer) error {
+		var err error
+		written, err = n.WriteTo(c.Context, w, c.String("decrypt-with"))
+		return err
+	}
+	if to := c.String("to"); to == "-" {
+		err = write(a.stdout)
+	} else {
+		err = recovery.WriteFile(src.FS, to, c.Bool("force"), write)
+	}
+	if err != nil {
+		return restoreHint(err)
+	}
+	fmt.Fprintf(a.stderr, "restored %s, level %d of %s, as the stream that was backed up, %d bytes\n", d.DLE, d.Level, d.Stamp, written)
+	return nil
+}
+
+// identities reads the files with keys; a passphrase is asked for on the terminal.
+func (a *app) identities(c *cli.Context) ([]age.Identity, error) {
+	var all []age.Identity
+	for _, path := range c.StringSlice("identity") {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("identity: %w", err)
+		}
+		ids, err := frames.LoadIdentities(bytes.NewReader(data), a.passphrase(path))
+		if err != nil {
+			return nil, fmt.Errorf("identity %s: %w", path, err)
+		}
+		all = append(all, ids...)
+	}
+	return all, nil
+}
+
+// passphrase asks for the passphrase of a key file, or takes it from the environment where nobody is there to ask.
+func (a *app) passphrase(path string) func() (string, error) {
+	return func() (string, error) {
+		if p, ok := os.LookupEnv("HOLDFAST_PASSPHRASE"); ok {
+			return p, nil
+		}
+		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+		if err != nil {
+			return "", errors.New("a passphrase is needed, and there is no terminal to ask on (HOLDFAST_PASSPHRASE is not set)")
+		}
+		defer tty.Close()
+		fmt.Fprintf(tty, "passphrase for %s: ", path)
+		p, err := term.ReadPassword(int(tty.Fd()))
+		fmt.Fprintln(tty)
+		return string(p), err
+	}
+}
+
+// restoreHint adds what helps to the errors of a restore.
+func restoreHint(err error) error {
+	switch {
+	case errors.Is(err, frames.ErrNoIdentity):
+		return withHint(err, "give the key with --identity FILE: the one that belongs to the recipients of the dump type")
+	case errors.Is(err, recovery.ErrExists):
+		return withHint(err, "--force replaces it")
+	case errors.Is(err, recovery.ErrNeedsProgram):
+		return withHint(err, "name the program with --decrypt-with; it is run as PROGRAM -d, the dump on its standard input")
+	case errors.Is(err, context.Canceled):
+		return errors.New("restore was interrupted; nothing is left of it")
+	}
+	return err
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"holdfast/catalog"
+	"holdfast/configs"
+	"holdfast/reports"
+	"holdfast/scheduler"
+	nightly "holdfast/scheduler/run"
+)
+
+func nowFlag() cli.Flag {
+	return &cli.StringFlag{Name: "now", Usage: "rehearse another `TIME` (2026-11-21 01:00): the run is stamped with it"}
+}
+
+func (a *app) runCommand() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "one night's work: plan, dump, write to volumes, report", ArgsUsage: "[VM|VM:DISK ...]",
+		Description: `Dumps the images named, or all of them. What is planned and why is shown by --dry-run.
+The exit status is a sum: 1 error, 2 something strange, 4 an image failed, 8 a result is missing, 16 media.
+
+EXAMPLES
+   holdfast run                      the whole night; this is the line for cron
+   holdfast run web01                only web01
+   holdfast run --dry-run            what would be done, and why
+   holdfast run --no-taper           leave the dumps on the holding disk; holdfast flush writes them later`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Usage: "show the plan and do nothing"},
+			&cli.BoolFlag{Name: "no-taper", Usage: "leave the dumps on the holding disk"},
+			nowFlag(), jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.Bool("dry-run") {
+				return a.showPlan(c)
+			}
+			return a.night(c, nightly.CommandRun)
+		},
+	}
+}
+
+func (a *app) flushCommand() *cli.Command {
+	return &cli.Command{
+		Name: "flush", Usage: "write what earlier runs left on the holding disk",
+		Description: "EXAMPLES\n   holdfast flush",
+		Flags:       []cli.Flag{nowFlag(), jsonFlag()},
+		Action:      func(c *cli.Context) error { return a.night(c, nightly.CommandFlush) },
+	}
+}
+
+func (a *app) planCommand() *cli.Command {
+	return &cli.Command{
+		Name: "plan", Usage: "show what the next run would do, and why", ArgsUsage: "[VM|VM:DISK ...]",
+		Description: "EXAMPLES\n   holdfast plan\n   holdfast plan --now '2026-12-24 01:00'",
+		Flags:       []cli.Flag{nowFlag(), jsonFlag(), &cli.BoolFlag{Name: "no-taper", Usage: "plan for a run without volumes"}},
+		Action:      a.showPlan,
+	}
+}
+
+// night is what run and flush do.
+func (a *app) night(c *cli.Context, command string) error {
+	s, err := a.openSite(c, toWork)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	o, err := nightOptions(c, s, command)
+	if err != nil {
+		return err
+	}
+	report, err := s.Run(c.Context, o)
+	if report.Head.Stamp != "" {
+		a.status = report.Head.ExitStatus
+		if printErr := a.printReport(c, report); printErr != nil {
+			return printErr
+		}
+	}
+	return err
+}
+
+// nightOptions reads the flags and names of run, plan and flush, and sets the clock that was asked for.
+func nightOptions(c *cli.Context, s *site, command string) (nightly.Options, error) {
+	o := nightly.Options{Command: command, NoTaper: c.Bool("no-taper")}
+	if text := c.String("now"); text != "" {
+		at, err := parseTime(text)
+		if err != nil {
+			return o, err
+		}
+		// The clock goes on from there, so that durations stay true.
+		begun := time.Now()
+		s.Now = func() time.Time { return at.Add(time.Since(begun)) }
+	}
+	if command == nightly.CommandFlush && c.NArg() > 0 {
+		return o, usagef("flush takes no names: it writes all that is on the holding disk")
+	}
+	var err error
+	o.DLEs, err = matchDLEs(s.Config, c.Args().Slice())
+	return o, err
+}
+
+// matchDLEs gives the DLEs that names on the command line mean.
+func matchDLEs(cfg *configs.Config, names []string) ([]catalog.DLE, error) {
+	var out []catalog.DLE
+	for _, name := range names {
+		found := cfg.Match(name)
+		if len(found) == 0 {
+			return nil, didYouMean(usagef("no VM %q in the configuration", name), name, cfg.Names(), "")
+		}
+		for _, d := range found {
+			out = append(out, d.Name())
+		}
+	}
+	return out, nil
+}
+
+var timeLayouts = []string{
+	"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04", time.RFC3339, "20060102150405",
+}
+
+// parseTime reads a time as people write it, local where no zone is given. A bare day is its end for --at, so that
+// "--at 2026-11-21" takes that day's dump.
+func parseTime(text string) (time.Time, error) {
+	for _, layout := range timeLayouts {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	if t, err := time.ParseInLocation("2006-01-02", text, time.Local); err == nil {
+		return t.AddDate(0, 0, 1).Add(-time.Second), nil
+	}
+	return time.Time{}, withHint(usagef("time %q is not understood", text), "write it as 2026-11-21 01:00, or 2026-11-21 for the end of that day")
+}
+
+func (a *app) showPlan(c *cli.Context) error {
+	s, err := a.openSite(c, toPlan)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	o, err := nightOptions(c, s, nightly.CommandRun)
+	if err != nil {
+		return err
+	}
+	plan, err := s.Plan(c.Context, o)
+	if err != nil {
+		return err
+	}
+	shown := planFor(plan)
+	if c.Bool("json") {
+		return a.printJSON(shown)
+	}
+	return reports.PlanText(a.stdout, shown)
+}
+
+func planFor(p scheduler.Plan) reports.Plan {
+	shown := reports.Plan{CapacityBytes: p.CapacityBytes}
+	for _, e := range p.Entries {
+		shown.Planned = append(shown.Planned, e.Event())
+	}
+	for _, s := range p.Skipped {
+		shown.Skipped = append(shown.Skipped, catalog.Skipped{DLE: s.DLE, Level: s.Level, Reason: s.Reason, Failure: s.Failure})
+	}
+	return shown
+}
+
+func (a *app) printReport(c *cli.Context, r reports.Report) error {
+	if c.Bool("json") {
+		return reports.JSON(a.stdout, r)
+	}
+	if err := reports.Text(a.stdout, r, reports.TextOptions{Location: time.Local}); err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	return nil
+}

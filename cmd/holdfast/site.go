@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"filippo.io/age"
+	"github.com/gofrs/flock"
+	"github.com/urfave/cli/v2"
+
+	"holdfast/catalog"
+	"holdfast/catalog/sqlstore"
+	"holdfast/configs"
+	"holdfast/dumpers"
+	"holdfast/dumpers/file"
+	"holdfast/internal/frames"
+	"holdfast/internal/vfs"
+	"holdfast/reports"
+	"holdfast/scheduler/recovery"
+	nightly "holdfast/scheduler/run"
+	"holdfast/vtape"
+	"holdfast/vtape/library"
+)
+
+// site is a configuration with its catalog, open.
+type site struct {
+	*nightly.Night
+	lock *flock.Flock
+}
+
+// loadConfig reads the configuration that the call names.
+func loadConfig(c *cli.Context) (*configs.Config, error) {
+	path := c.String(configFlag)
+	cfg, err := configs.Load(path, os.ReadFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(err, "name the configuration with --config FILE or HOLDFAST_CONFIG; `holdfast init --images DIR` writes one")
+	}
+	return cfg, err
+}
+
+// access is what a command does with the site.
+type access int
+
+const (
+	// toRead looks at what runs have left; without a catalog there is nothing to see.
+	toRead access = iota
+	// toPlan may note a wish in the catalog, and works before the first run, too. It works beside a run.
+	toPlan
+	// toWork writes to media: one at a time.
+	toWork
+)
+
+// openSite opens the configuration and its catalog.
+func (a *app) openSite(c *cli.Context, how access) (*site, error) {
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{}
+	if how == toWork {
+		if s.lock, err = takeLock(cfg.State); err != nil {
+			return nil, err
+		}
+	}
+	store, err := openStore(c.Context, cfg, how != toRead)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.Night = &nightly.Night{
+		Config: cfg, Store: store, FS: vfs.OS(), Source: sourceOf, Recipients: readRecipients, Now: time.Now,
+		Version: version, PID: os.Getpid(),
+	}
+	s.Host, _ = os.Hostname() // the report does without
+	if len(cfg.MailTo) > 0 {
+		s.Mail = func(ctx context.Context, subject, body string) error { return mail(ctx, cfg, s.Now(), subject, body) }
+	}
+	return s, nil
+}
+
+func (s *site) close() {
+	if s.Night != nil {
+		_ = s.Store.Close() // every write was durable when it was reported
+	}
+	if s.lock != nil {
+		_ = s.lock.Unlock()
+	}
+}
+
+// takeLock makes sure that no two runs work at once. The lock goes with the process, however it ends.
+func takeLock(state string) (*flock.Flock, error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(state, "lock"))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", state, err)
+	}
+	if !ok {
+		return nil, withHint(fmt.Errorf("another holdfast is at work on %s", state), "`holdfast status` shows what it does")
+	}
+	return lock, nil
+}
+
+// openStore opens the catalog; the first command that may change something makes it.
+func openStore(ctx context.Context, cfg *configs.Config, create bool) (*sqlstore.Store, error) {
+	path := filepath.Join(cfg.State, "catalog.sqlite")
+	if create {
+		if err := os.MkdirAll(cfg.State, 0o700); err != nil {
+			return nil, fmt.Errorf("state directory: %w", err)
+		}
+	}
+	store, err := sqlstore.Open(ctx, path, sqlstore.Options{Create: create, ReadOnly: !create})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(fmt.Errorf("no catalog at %s: no run yet", path), "`holdfast run` makes it")
+	}
+	return store, err
+}
+
+// sourceOf gives the source of a DLE.
+func sourceOf(d configs.DLE) (dumpers.Source, error) {
+	return file.New(file.Options{Disk: d.Disk, Path: d.Image, Format: string(d.Format)})
+}
+
+func readRecipients(path string) ([]age.Recipient, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("recipients: %w", err)
+	}
+	recipients, err := frames.LoadRecipients(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("recipients %s: %w", path, err)
+	}
+	return recipients, nil
+}
+
+// recovery is the site as restores see it.
+func (s *site) recovery(ids []age.Identity) *recovery.Site {
+	return &recovery.Site{
+		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.device(), Map: s.Maps().Open, Identities: ids,
+	}
+}
+
+// device finds volumes by their labels. Where each was found is kept, so that a restore does not look through the
+// whole library for each part.
+func (s *site) device() func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
+	return func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
+		st, ok := s.Config.Storage[storage]
+		if !ok {
+			return nil, fmt.Errorf("storage %q is not in the configuration", storage)
+		}
+		lib, err := library.Open(s.FS, nightly.LibraryOptions(st))
+		if err != nil {
+			return nil, err
+		}
+		_, dev, err := lib.Load(ctx, label)
+		return dev, err
+	}
+}
+
+// mail sends the report as the configuration says.
+func mail(ctx context.Context, cfg *configs.Config, now time.Time, subject, body string) error {
+	o := reports.MailOptions{From: cfg.Mail.From, To: cfg.MailTo, Date: now}
+	if cfg.Mail.SMTP == "" {
+		o.Sendmail = []string{cfg.Mail.Sendmail, "-oi", "-t"}
+		return reports.Send(ctx, o, subject, body)
+	}
+	host, port, err := net.SplitHostPort(cfg.Mail.SMTP)
+	if err != nil {
+		return fmt.Errorf("mail server: %w", err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return fmt.Errorf("mail server: port %q: %w", port, err)
+	}
+	o.SMTP = &reports.SMTPOptions{Host: host, Port: number, TLS: reports.TLSPolicy(cfg.Mail.TLS), User: cfg.Mail.User}
+	if cfg.Mail.PasswordFile != "" {
+		password, err := os.ReadFile(cfg.Mail.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("mail password: %w", err)
+		}
+		line, _, _ := bytes.Cut(password, []byte("\n"))
+		o.SMTP.Password = string(line)
+	}
+	return reports.Send(ctx, o, subject, body)
+}

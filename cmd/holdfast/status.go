@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"holdfast/catalog"
+	"holdfast/reports"
+)
+
+func (a *app) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "how far the run is, or how the last one ended", ArgsUsage: "[RUN]",
+		Description: "EXAMPLES\n   holdfast status\n   holdfast status --json",
+		Flags:       []cli.Flag{jsonFlag()},
+		Action:      a.showStatus,
+	}
+}
+
+func (a *app) reportCommand() *cli.Command {
+	return &cli.Command{
+		Name: "report", Usage: "the report of a run, the latest if none is named", ArgsUsage: "[RUN]",
+		Description: "EXAMPLES\n   holdfast report\n   holdfast report 20261121010000 --json\n   holdfast report --mail",
+		Flags:       []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "mail", Usage: "send it again to the addresses of the configuration"}},
+		Action:      a.showReport,
+	}
+}
+
+// runWithEvents gives the run that is named, or the latest, with all that happened in it.
+func runWithEvents(c *cli.Context, s *site) (catalog.Run, []catalog.Event, error) {
+	var run catalog.Run
+	if c.NArg() > 1 {
+		return run, nil, usagef("one run at a time: %d were named", c.NArg())
+	}
+	if c.NArg() == 1 {
+		stamp, err := catalog.ParseStamp(c.Args().First())
+		if err != nil {
+			return run, nil, &usageError{err}
+		}
+		if run, err = s.Store.Run(c.Context, stamp); err != nil {
+			return run, nil, err
+		}
+	} else {
+		runs, err := s.Store.Runs(c.Context, 1)
+		if err != nil {
+			return run, nil, err
+		}
+		if len(runs) == 0 {
+			return run, nil, errors.New("no run yet")
+		}
+		run = runs[0]
+	}
+	events, err := s.Store.Events(c.Context, run.Stamp, 0)
+	return run, events, err
+}
+
+// alive tells whether the process of a run is there. A number that was given to another process in the meantime does
+// no more harm than a status that says "running" for a run that was killed.
+func alive(run catalog.Run) bool {
+	if !run.Ended.IsZero() || run.PID == 0 {
+		return false
+	}
+	err := syscall.Kill(run.PID, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+func (a *app) showStatus(c *cli.Context) error {
+	s, err := a.openSite(c, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	run, events, err := runWithEvents(c, s)
+	if err != nil {
+		return err
+	}
+	status := reports.Status(run, events, s.Now(), alive(run))
+	if c.Bool("json") {
+		return reports.StatusJSON(a.stdout, status)
+	}
+	return reports.StatusText(a.stdout, status, reports.TextOptions{Location: time.Local})
+}
+
+func (a *app) showReport(c *cli.Context) error {
+	s, err := a.openSite(c, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	run, events, err := runWithEvents(c, s)
+	if err != nil {
+		return err
+	}
+	report := reports.Fold(run, events)
+	if alive(run) {
+		report = reports.FoldRunning(run, events)
+	}
+	if c.Bool("mail") {
+		return s.SendReport(c.Context, report)
+	}
+	return a.printReport(c, report)
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"holdfast/catalog"
+	"holdfast/catalog/sqlstore"
+	"holdfast/scheduler/recovery"
+)
+
+func (a *app) verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "verify", Usage: "read dumps where they lie and prove them good", ArgsUsage: "[VM|VM:DISK ...]",
+		Description: `Reads every part and checks each layer: part checksums, headers, frames, encryption, the image's structure, and
+the digest of each block. What is damaged is named with volume, file and bytes. The exit status is 1 if anything is.
+
+EXAMPLES
+   holdfast verify                       everything
+   holdfast verify web01                 all dumps of web01
+   holdfast verify --run 20261121010000  what one run dumped`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "run", Usage: "only dumps of the run with this `STAMP`"}, identityFlag(), jsonFlag(),
+		},
+		Action: a.verify,
+	}
+}
+
+// verification is the answer of verify as JSON.
+type verification struct {
+	Verdicts []recovery.Verdict `json:"verdicts"`
+	// Volumes that do not carry the label that was written on them.
+	Volumes []string `json:"volumes"`
+	Damaged bool     `json:"damaged"`
+}
+
+func (a *app) verify(c *cli.Context) error {
+	ids, err := a.identities(c)
+	if err != nil {
+		return err
+	}
+	s, err := a.openSite(c, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	dumps, err := dumpsToVerify(c, s)
+	if err != nil {
+		return err
+	}
+	src := s.recovery(ids)
+	src.Note = func(text string) { fmt.Fprintf(a.stderr, "holdfast: note: %s\n", text) }
+	var v verification
+	for _, d := range dumps {
+		verdicts, err := src.Verify(c.Context, d)
+		if err != nil {
+			return err
+		}
+		v.Verdicts = append(v.Verdicts, verdicts...)
+	}
+	if c.NArg() == 0 {
+		if v.Volumes, err = verifyVolumes(c, s, src); err != nil {
+			return err
+		}
+	}
+	v.Damaged = len(v.Volumes) > 0 || slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return len(x.Problems) > 0 })
+	if v.Damaged {
+		a.status = exitError
+	}
+	if c.Bool("json") {
+		return a.printJSON(v)
+	}
+	a.printVerification(v)
+	return nil
+}
+
+// dumpsToVerify are the usable dumps that are still somewhere: what is only history is not looked for.
+func dumpsToVerify(c *cli.Context, s *site) ([]catalog.Dump, error) {
+	var f sqlstore.DumpFilter
+	if text := c.String("run"); text != "" {
+		stamp, err := catalog.ParseStamp(text)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		f.Stamp = stamp
+	}
+	dles, err := matchKnown(c, s)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.Store.Dumps(c.Context, f)
+	if err != nil {
+		return nil, err
+	}
+	placed, err := s.Placed(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(d catalog.Dump) bool {
+		return !d.Status.Usable() || !placed[d.ID] || len(dles) > 0 && !slices.Contains(dles, d.DLE)
+	})
+	if len(all) == 0 {
+		return nil, errors.New("nothing to verify: no dump matches")
+	}
+	return all, nil
+}
+
+// matchKnown gives the DLEs meant by names that are in the configuration or, taken out of it since, in the catalog.
+func matchKnown(c *cli.Context, s *site) ([]catalog.DLE, error) {
+	dumps, err := s.Store.Dumps(c.Context, sqlstore.DumpFilter{})
+	if err != nil {
+		return nil, err
+	}
+	known := map[catalog.DLE]bool{}
+	var names []string
+	for _, d := range s.Config.DLEs {
+		known[d.Name()] = true
+	}
+	for _, d := range dumps {
+		known[d.DLE] = true
+	}
+	for d := range known {
+		names = append(names, d.VM, d.String())
+	}
+	var out []catalog.DLE
+	for _, name := range c.Args().Slice() {
+		before := len(out)
+		for d := range known {
+			if name == d.VM || name == d.String() {
+				out = append(out, d)
+			}
+		}
+		if len(out) == before {
+			return nil, didYouMean(usagef("no VM %q in the configuration or the catalog", name), name, names, "")
+		}
+	}
+	slices.SortFunc(out, func(a, b catalog.DLE) int {
+		if a.Less(b) {
+			return -1
+		}
+		return 1
+	})
+	return out, nil
+}
+
+func verifyVolumes(c *cli.Context, s *site, src *recovery.Site) ([]string, error) {
+	volumes, err := s.Store.Volumes(c.Context, "")
+	if err != nil {
+		return nil, err
+	}
+	var bad []string
+	for _, v := range volumes {
+		if v.Retired || v.WriteStamp == "" {
+			continue
+		}
+		if err := src.VerifyVolume(c.Context, v); err != nil {
+			bad = append(bad, err.Error())
+		}
+	}
+	return bad, c.Context.Err()
+}
+
+func (a *app) printVerification(v verification) {
+	var bad, good int
+	var bytes int64
+	for _, d := range v.Verdicts {
+		bytes += d.Bytes
+		if len(d.Problems) == 0 {
+			good++
+			fmt.Fprintf(a.stdout, "ok       %s  %d bytes on %s\n", d.Dump, d.Bytes, d.Where)
+			continue
+		}
+		bad++
+		for _, p := range d.Problems {
+			fmt.Fprintf(a.stdout, "DAMAGED  %s  %s\n", d.Dump, p)
+		}
+	}
+	for _, p := range v.Volumes {
+		fmt.Fprintf(a.stdout, "DAMAGED  %s\n", p)
+	}
+	if v.Damaged {
+		fmt.Fprintf(a.stdout, "%d good, %d damaged, %d volumes without their label\n", good, bad, len(v.Volumes))
+		return
+	}
+	fmt.Fprintf(a.stdout, "all %d good, %d bytes read\n", good, bytes)
+}

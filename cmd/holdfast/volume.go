@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"holdfast/catalog"
+	"holdfast/reports"
+)
+
+func (a *app) volumeCommand() *cli.Command {
+	return &cli.Command{
+		Name: "volume", Usage: "vtapes: what they hold, which may be overwritten",
+		Description: "EXAMPLES\n   holdfast volume list\n   holdfast volume show DEMO-003\n   holdfast volume label 4",
+		Action:      a.group,
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "all volumes, and why each may or may not be overwritten", Flags: []cli.Flag{jsonFlag()},
+				Action: a.listVolumes,
+			},
+			{
+				Name: "show", Usage: "what is on a volume", ArgsUsage: "LABEL", Flags: []cli.Flag{jsonFlag()}, Action: a.showVolume,
+			},
+			{
+				Name: "label", Usage: "label a blank slot now, instead of when it is first written", ArgsUsage: "SLOT [LABEL]",
+				Description: "Only a blank slot is labelled: nothing that is there is ever overwritten by this.",
+				Action:      a.labelVolume,
+			},
+		},
+	}
+}
+
+// group answers a call of a command that is only a name for others.
+func (a *app) group(c *cli.Context) error {
+	if name := c.Args().First(); name != "" {
+		return unknownCommand(c.Command.Subcommands, name)
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
+func (a *app) listVolumes(c *cli.Context) error {
+	s, err := a.openSite(c, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	keep, volumes, err := s.Verdicts(c.Context, "")
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		type row struct {
+			catalog.Volume
+			Kept string `json:"kept,omitempty"`
+		}
+		rows := []row{}
+		for _, v := range volumes {
+			rows = append(rows, row{v, keep[v.Label]})
+		}
+		return a.printJSON(rows)
+	}
+	return reports.VolumesText(a.stdout, volumes, keep)
+}
+
+// volumeContents is the answer of volume show.
+type volumeContents struct {
+	catalog.Volume
+	Kept  string         `json:"kept,omitempty"`
+	Parts []catalog.Part `json:"parts"`
+}
+
+func (a *app) showVolume(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return usagef("volume show wants one label")
+	}
+	s, err := a.openSite(c, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	keep, volumes, err := s.Verdicts(c.Context, "")
+	if err != nil {
+		return err
+	}
+	var labels []string
+	label := catalog.Label(c.Args().First())
+	for _, v := range volumes {
+		labels = append(labels, string(v.Label))
+		if v.Label != label {
+			continue
+		}
+		parts, err := s.Store.PartsOn(c.Context, label)
+		if err != nil {
+			return err
+		}
+		contents := volumeContents{Volume: v, Kept: keep[label], Parts: parts}
+		if c.Bool("json") {
+			return a.printJSON(contents)
+		}
+		return printContents(a.stdout, contents)
+	}
+	return didYouMean(fmt.Errorf("no volume %q in the catalog", label), string(label), labels, "")
+}
+
+func printContents(w io.Writer, v volumeContents) error {
+	written := "never"
+	if v.WriteStamp != "" {
+		written = string(v.WriteStamp)
+	}
+	verdict := "may be overwritten"
+	if v.Kept != "" {
+		verdict = "is kept: " + v.Kept
+	}
+	fmt.Fprintf(w, "volume %s of storage %s, slot %s, written %s, %d bytes in %d files\n%s\n\n",
+		v.Label, v.Storage, v.Slot, written, v.Bytes, v.Files, verdict)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "FILE\tDUMP\tPART\tBYTES")
+	for _, p := range v.Parts {
+		fmt.Fprintf(tw, "%d\t%s\t%d\t%d\n", p.File, p.Dump, p.Number, p.Bytes)
+	}
+	return tw.Flush()
+}
+
+func (a *app) labelVolume(c *cli.Context) error {
+	slot, label := c.Args().Get(0), catalog.Label(c.Args().Get(1))
+	if slot == "" || c.NArg() > 2 {
+		return usagef("volume label wants a slot, and a label if not the next one")
+	}
+	s, err := a.openSite(c, toWork)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	written, err := s.LabelBlank(c.Context, slot, label)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "labelled slot %s as %s\n", slot, written)
+	return nil
+}
