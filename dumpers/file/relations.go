@@ -192,4 +192,3 @@ func (s sample) upTo(o sample) int {
 	n, _ := slices.BinarySearchFunc(s.blocks, o.last+1, func(b block, rank uint64) int { return cmp.Compare(b.rank, rank) })
 	return n
 }
-
