@@ -182,3 +182,24 @@ func TestSyncBesideFails(t *testing.T) {
 		}
 	}
 }
+
+// When the last step of Finish fails, and then the removal of the first chunk, the others stay with it: a dump too many
+// does no harm, half a one does.
+func TestAbortDoesNotHalve(t *testing.T) {
+	mem := newDisk(t)
+	named := false
+	h := newHolding(vfs.Wrap(mem, func(op vfs.Op) error {
+		named = named || op.Kind == vfs.OpRename && strings.HasSuffix(op.To, "disk0.0")
+		if named && (op.Kind == vfs.OpSyncDir || op.Kind == vfs.OpRemove && strings.HasSuffix(op.Path, "disk0.0")) {
+			return errInjected
+		}
+		return nil
+	}))
+	if _, err := hold(h, header("web01", "disk0", 0), random(2*data)); !errors.Is(err, errInjected) {
+		t.Errorf("error %v", err)
+	}
+	found, err := holding.Scan(mem, disk)
+	if err != nil || len(found) != 1 || found[0].Err != nil || len(found[0].Holding.Chunks) != 2 {
+		t.Errorf("found %+v, error %v", found, err)
+	}
+}

@@ -169,6 +169,8 @@ func complete(f Found, bytes int64) (proven bool, err error) {
 	switch total := f.Header.TotalParts; {
 	case total > len(f.Copy.Parts):
 		return false, fmt.Errorf("%d of %d parts are there", len(f.Copy.Parts), total)
+	case want == 0 && bytes > 0 && f.Header.Image != nil:
+		return false, errors.New("the last part is missing") // ours says how much there is
 	case want > bytes:
 		return false, fmt.Errorf("%d of %d bytes are there", bytes, want)
 	case want > 0 && bytes-want >= vtape.PartAlign: // less is what a RAIT set pads

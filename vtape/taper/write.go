@@ -77,6 +77,9 @@ func (c *copying) run(ctx context.Context) error {
 	tries := 0
 	for {
 		more, err := c.in.more()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // before another volume is begun
+		}
 		if err != nil {
 			return err
 		}
