@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -227,6 +228,33 @@ func TestRebuild(t *testing.T) {
 	}
 }
 
+// TestConstantFrames stores frames of one byte repeated, which have blocks of their own kind and a short cut for zeros,
+// and reads them with the table and without.
+func TestConstantFrames(t *testing.T) {
+	raw := make([]byte, 4*FrameBytes+1000)
+	for i := range raw[:FrameBytes] {
+		raw[FrameBytes+i] = 7
+	}
+	raw[3*FrameBytes-1], raw[3*FrameBytes] = 1, 1
+	raw = append(make([]byte, FrameBytes), raw...)
+	for name, newCodec := range testCodecs() {
+		for _, l := range []Level{Fast, Default, Best} {
+			f := form{level: l, codec: newCodec}
+			stored, totals := f.store(t, raw)
+			if totals.StoredBytes != PadBytes {
+				t.Errorf("%s %v: %d bytes stored", name, l, totals.StoredBytes)
+			}
+			for _, damage := range []byte{0, 1} {
+				stored[len(stored)-1] ^= damage
+				r := f.open(t, stored, 0)
+				if got := readAll(t, r); !bytes.Equal(got, raw) || (r.Rebuilt() == nil) != (damage == 0) {
+					t.Errorf("%s %v: rebuilt %v, or other bytes", name, l, r.Rebuilt())
+				}
+			}
+		}
+	}
+}
+
 // padOf gives the offset of the pad frame from the last entry of the table.
 func padOf(stored []byte, tableAt int) int {
 	last := len(stored) - tableFooterBytes - tableEntryBytes
@@ -292,6 +320,67 @@ func TestForeignTable(t *testing.T) {
 	r = f.open(t, stored, 0)
 	if got := readAll(t, r); r.Rebuilt() == nil || !bytes.Equal(got, raw) {
 		t.Fatalf("rebuilt %v, or other bytes", r.Rebuilt())
+	}
+}
+
+// TestFrameHeaders lists headers of frames that are refused, and reads the content size from each form that is not.
+func TestFrameHeaders(t *testing.T) {
+	cases := []struct {
+		header string // after the magic number
+		size   int
+		err    error
+	}{
+		{"\x24\x07", 7, nil},
+		{"\x64\x00\x01", 512, nil},
+		{"\xA4\x00\x00\x10\x00", FrameBytes, nil},
+		{"\xE4\x09\x00\x00\x00\x00\x00\x00\x00", 9, nil},
+		{"\x84\x50\x09\x00\x01\x00", 65545, nil}, // with a window
+		{"\x04\x50", 0, errNoSize},
+		{"\x20\x07", 0, errNoChecksum},
+		{"\x25\x01\x07", 0, errDictionary},
+		{"\x2C\x07", 0, errReserved},
+		{"\xA4\x01\x00\x10\x00", 0, errFrameTooBig},
+		{"\xE4\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 0, errFrameTooBig},
+		{"\xE4\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 0, ErrTruncated},
+		{"", 0, ErrTruncated},
+	}
+	for _, c := range cases {
+		p := append(binary.LittleEndian.AppendUint32(nil, magicFrame), c.header...)
+		h, err := parseFrameHeader(p)
+		if !errors.Is(err, c.err) || h.rawBytes != c.size || err == nil && h.headerBytes != len(p) {
+			t.Errorf("header % x: %+v, %v", c.header, h, err)
+		}
+	}
+}
+
+// TestUncheckedFrame: a frame without a checksum is refused even where the table vouches for its place.
+func TestUncheckedFrame(t *testing.T) {
+	c, err := newGoCodec(Fast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := mixedData(50_000, 1)
+	frame, err := c.encode(nil, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame[descriptorAt] &^= descriptorChecksum
+	frame = frame[:len(frame)-frameChecksumBytes]
+	if err := c.decode(make([]byte, len(raw)), frame); err != nil {
+		t.Fatalf("the frame is not even a good one: %v", err)
+	}
+	var table tableWriter
+	if err := table.add(int64(len(frame)), int64(len(raw))); err != nil {
+		t.Fatal(err)
+	}
+	pad, tail, err := table.tail(int64(len(frame)), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := form{level: Fast}.open(t, slices.Concat(frame, pad, tail), 0)
+	var d *DamageError
+	if _, err := r.ReadFrame(t.Context(), 0, nil); r.Rebuilt() != nil || !errors.As(err, &d) || !errors.Is(err, errNoChecksum) {
+		t.Errorf("rebuilt %v, read %v", r.Rebuilt(), err)
 	}
 }
 

@@ -28,7 +28,7 @@ func paddedBytes(minBytes, headerBytes int64) int64 {
 	// Some lengths would leave a last chunk of nothing but a tag: these are passed over.
 	for {
 		plain := agePlainBytes(stored - headerBytes)
-		if plain >= minBytes && plain+ageChunks(plain)*ageTagBytes == stored-headerBytes {
+		if plain+ageChunks(plain)*ageTagBytes == stored-headerBytes {
 			return plain
 		}
 		stored += PadBytes

@@ -135,7 +135,7 @@ func (r *Reader) FrameAt(rawOff int64) int {
 }
 
 // FrameInfo tells which raw bytes frame i holds, and which bytes of the stored stream must be read for them: whole
-// chunks when it is encrypted. A tail that was not found has a length of 0 there.
+// chunks when it is encrypted. A tail that was not found has a length of 0 there. i counts from 0 to Frames()-1.
 func (r *Reader) FrameInfo(i int) (rawOff, rawLen, storedOff, storedLen int64) {
 	if i == r.present() {
 		end := r.src.sizeBytes()

@@ -79,8 +79,22 @@ func TestWriterFailsCleanly(t *testing.T) {
 	}
 }
 
-// TestCancel ends the context while a Fill is under way and the pipeline is full, without calling Close at first: all
-// goroutines end by themselves.
+// TestCancelWithoutClose forgets a writer whose context ends: its goroutines end by themselves, or the bubble would not.
+func TestCancelWithoutClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		w, err := NewWriter(ctx, io.Discard, Options{Level: Fast})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Add(frameOf([]byte("x"))); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	})
+}
+
+// TestCancel ends the context while a Fill is under way and the pipeline is full.
 func TestCancel(t *testing.T) {
 	errWhy := errors.New("the night is over")
 	synctest.Test(t, func(t *testing.T) {
@@ -159,7 +173,10 @@ func TestFrameErrors(t *testing.T) {
 		words string
 	}{
 		{"fill", Frame{Bytes: 10, Fill: bad}, errSource, "fill frame at raw byte 1: cannot read the image"},
-		{"done", Frame{Bytes: 10, Fill: ok, Done: func([]byte) error { return errSource }}, errSource, "after frame at raw byte 1: cannot"},
+		{
+			"done", Frame{Bytes: 10, Fill: ok, Done: func([]byte) error { return errSource }}, errSource,
+			"after frame at raw byte 1: cannot read the image",
+		},
 		{"empty", Frame{Fill: ok}, nil, "0 bytes: want 1 to 1048576"},
 		{"large", Frame{Bytes: FrameBytes + 1, Fill: ok}, nil, "1048577 bytes: want"},
 		{"no fill", Frame{Bytes: 10}, nil, "a fill function"},
