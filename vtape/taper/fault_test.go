@@ -145,9 +145,13 @@ func TestShortStreamIsNotLost(t *testing.T) {
 		}
 		return nil
 	})
-	res, err := s.taper(0).Write(t.Context(), stream("web01", bytes.NewReader(content)))
-	if err != nil {
-		t.Fatal(err)
+	d := stream("web01", bytes.NewReader(content))
+	final := d.Final
+	asked := 0
+	d.Final = func() vtape.Header { asked++; return final() }
+	res, err := s.taper(0).Write(t.Context(), d)
+	if err != nil || asked != 1 {
+		t.Fatalf("the final header was asked for %d times, error %v", asked, err)
 	}
 	s.check(t, res, content)
 	equal(t, s.events, []string{
@@ -204,8 +208,10 @@ func TestCancelledInDevice(t *testing.T) {
 // When not even the partial part can be kept, nothing more is written to the volume.
 func TestInterruptedOnBadVolume(t *testing.T) {
 	s := newShelf(nil, 2, 0)
+	failed := false
 	s.fs = vfs.Wrap(vfs.NewMem(), func(op vfs.Op) error {
-		if op.Kind == vfs.OpSync && strings.HasPrefix(op.Path, "/slot1/00001.") {
+		if op.Kind == vfs.OpSync && strings.HasPrefix(op.Path, "/slot1/00001.") && !failed {
+			failed = true
 			return syscall.EIO
 		}
 		return nil

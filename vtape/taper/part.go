@@ -101,11 +101,14 @@ func (p *part) checkHeld() error {
 }
 
 func (p *part) finalHeader() vtape.Header {
-	h := p.d.Header
-	if p.d.Final != nil {
-		h = p.d.Final()
+	if p.final == nil {
+		h := p.d.Header
+		if p.d.Final != nil {
+			h = p.d.Final()
+		}
+		p.final = &h
 	}
-	h = p.partHeader(h)
+	h := p.partHeader(*p.final)
 	h.Server = vtape.CRC{Sum: p.total, Bytes: p.res.Bytes + p.bytes}
 	if h.Image != nil {
 		image := *h.Image

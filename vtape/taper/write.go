@@ -26,7 +26,7 @@ type Dump struct {
 	// it is lost, and the copy fails.
 	Stream io.Reader
 	// Final gives the header as it is known at the end of Stream, for the last part; Server and the stored size are
-	// filled in. Nil when there is nothing to add to Header.
+	// filled in. It is called once, after the stream has ended. Nil when there is nothing to add to Header.
 	Final func() vtape.Header
 }
 
@@ -52,6 +52,8 @@ type copying struct {
 	d   Dump
 	in  *feed
 	res Result
+	// final is what d.Final gave; nil before.
+	final *vtape.Header
 }
 
 // Write writes a dump, beginning on the current volume and going on with as many as it takes. When ctx is cancelled or
