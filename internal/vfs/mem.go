@@ -15,9 +15,9 @@ import (
 // maxSymlinks is how many links one path may lead through, as in Linux.
 const maxSymlinks = 40
 
-// Mem is a tree of files in memory that behaves as a POSIX file system does, with two differences: permissions are kept but not
-// enforced, and holes in files take room. It remembers what is durable; see CrashClone. Its clock is a counter, so
-// that tests see the same times always. It may be used by many goroutines.
+// Mem is a tree of files in memory that behaves as a POSIX file system does, with two differences: permissions are
+// kept but not enforced, and holes in files take room. It remembers what is durable; see CrashClone. Its clock is a
+// counter, so that tests see the same times always. It may be used by many goroutines.
 type Mem struct {
 	mu       sync.Mutex // guards all below, the inodes and the open files
 	root     *inode

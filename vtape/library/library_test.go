@@ -325,7 +325,9 @@ func TestSlotOpenedAlone(t *testing.T) {
 	if _, err := l.LoadForWriting("slot2"); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("load for writing: %v", err)
 	}
-	for name, want := range map[string]error{"/fxspan/config": vtape.ErrBlank, "/none": vtape.ErrAbsent, "/fxspan/vtapes/state": vtape.ErrAbsent} {
+	for name, want := range map[string]error{
+		"/fxspan/config": vtape.ErrBlank, "/none": vtape.ErrAbsent, "/fxspan/vtapes/state": vtape.ErrAbsent,
+	} {
 		if _, err := library.OpenReadOnly(ctx, m, name); !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -3,6 +3,7 @@ package library_test
 import (
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -20,21 +21,21 @@ func volume(label, stamp string) catalog.Volume {
 	return catalog.Volume{Label: catalog.Label(label), Storage: "vtapes", WriteStamp: catalog.Stamp(stamp)}
 }
 
-func TestPick(t *testing.T) {
-	const s1, s2, s3 = "20250101000000", "20250102000000", "20250103000000"
-	bad := slot("1", "", "")
-	bad.Blank, bad.Err = false, vtape.ErrForeign
-	blankButFailed := slot("4", "", "")
-	blankButFailed.Err = errors.New("input/output error")
-	retired, noReuse := volume("A", s1), volume("A", s1)
-	retired.Retired, noReuse.NoReuse = true, true
+const s1, s2, s3 = "20250101000000", "20250102000000", "20250103000000"
 
+// failed is a blank slot that gave trouble.
+func failed(n string, err error) library.SlotInfo {
+	info := slot(n, "", "")
+	info.Err = err
+	return info
+}
+
+func TestPick(t *testing.T) {
 	for name, tc := range map[string]struct {
 		inv  []library.SlotInfo
 		vols []catalog.Volume
 		keep map[catalog.Label]string
 		want library.Choice
-		err  string
 	}{
 		"blank before reusable": {
 			inv:  []library.SlotInfo{slot("1", "A", s1), slot("2", "", ""), slot("3", "", "")},
@@ -63,46 +64,47 @@ func TestPick(t *testing.T) {
 			want: library.Choice{Slot: "1", Label: "A"},
 		},
 		"a slot that failed in this run": {
-			inv:  []library.SlotInfo{blankButFailed, slot("5", "B", s2)},
+			inv:  []library.SlotInfo{failed("4", syscall.EIO), slot("5", "B", s2)},
 			vols: []catalog.Volume{volume("B", s2)},
 			want: library.Choice{Slot: "5", Label: "B"},
 		},
-		"no slots": {err: "no volume can be written: the library has no slots"},
-		"nothing to be had": {
-			inv: []library.SlotInfo{
-				bad, slot("2", "FOREIGN-1", s1), slot("3", "K", s1), slot("4", "E", s1), slot("5", "NEWER", s3), slot("6", "WRITTEN", s1),
-				blankButFailed,
-			},
-			vols: []catalog.Volume{volume("K", s1), volume("E", s1), volume("NEWER", s2), volume("WRITTEN", "")},
-			keep: map[catalog.Label]string{"K": "written in this run", "E": ""},
-			err: `no volume can be written:
+	} {
+		if got, err := library.Pick(tc.inv, tc.vols, tc.keep); err != nil || got != tc.want {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, tc.want)
+		}
+	}
+}
+
+// When nothing can be written, each slot has its reason.
+func TestPickReasons(t *testing.T) {
+	retired, noReuse := volume("R", s1), volume("N", s1)
+	retired.Retired, noReuse.NoReuse = true, true
+	got, err := library.Pick(
+		[]library.SlotInfo{
+			failed("1", vtape.ErrForeign), slot("2", "FOREIGN-1", s1), slot("3", "K", s1), slot("4", "E", s1),
+			slot("5", "NEWER", s3), slot("6", "WRITTEN", s1), slot("7", "R", s1), slot("8", "N", s1), failed("9", syscall.EIO),
+		},
+		[]catalog.Volume{
+			volume("K", s1), volume("E", s1), volume("NEWER", s2), volume("WRITTEN", ""), retired, noReuse,
+		},
+		map[catalog.Label]string{"K": "written in this run", "E": ""},
+	)
+	const want = `no volume can be written:
   slot 1: not a volume
   slot 2 with label FOREIGN-1 is not reusable: it is not in the catalog
   slot 3 with label K is not reusable: written in this run
   slot 4 with label E is not reusable: it is kept
   slot 5 with label NEWER is not reusable: it was written at 20250103000000, later than the catalog knows
   slot 6 with label WRITTEN is not reusable: it was written at 20250101000000, later than the catalog knows
-  slot 4: input/output error`,
-		},
-		"retired": {
-			inv: []library.SlotInfo{slot("1", "A", s1)}, vols: []catalog.Volume{retired},
-			err: "no volume can be written:\n  slot 1 with label A is not reusable: it is retired",
-		},
-		"no-reuse": {
-			inv: []library.SlotInfo{slot("1", "A", s1)}, vols: []catalog.Volume{noReuse},
-			err: "no volume can be written:\n  slot 1 with label A is not reusable: it is marked no-reuse",
-		},
-	} {
-		got, err := library.Pick(tc.inv, tc.vols, tc.keep)
-		if tc.err == "" && err != nil || tc.err != "" && (err == nil || err.Error() != tc.err) {
-			t.Errorf("%s: error %v\nwant %s", name, err, tc.err)
-		}
-		if none := new(library.NoVolume); err != nil && !errors.As(err, &none) {
-			t.Errorf("%s: %T", name, err)
-		}
-		if got != tc.want {
-			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
-		}
+  slot 7 with label R is not reusable: it is retired
+  slot 8 with label N is not reusable: it is marked no-reuse
+  slot 9: input/output error`
+	var none *library.NoVolume
+	if !errors.As(err, &none) || err.Error() != want || got != (library.Choice{}) {
+		t.Errorf("%+v, %v\nwant %s", got, err, want)
+	}
+	if _, err := library.Pick(nil, nil, nil); err == nil || err.Error() != "no volume can be written: the library has no slots" {
+		t.Errorf("no slots: %v", err)
 	}
 }
 
