@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-
 )
 
 // Bits of the exit status, Amanda's.
@@ -94,7 +93,7 @@ func copyFailures(t *trail) []Failure {
 			}
 			all = append(all, failure)
 		case c.finished != nil && failed[c.storage]:
-			all = append(all, Failure{Kind: FailureRetried, Dump: &t.DumpRef, Storage: c.storage, Text: "was successfully re-flushed"})
+			all = append(all, Failure{Kind: FailureRetried, Dump: &t.DumpRef, Storage: c.storage, Text: "was successfully taped then"})
 		}
 	}
 	return all

@@ -167,6 +167,9 @@ func (n *night) row(t *trail, status RunStatus) Row {
 		row.OutBytes = &held
 	}
 	for _, c := range t.lastCopies() {
+		if status == RunRunning && c.finished == nil && c.failed == nil {
+			continue // it would look cut short
+		}
 		row.Copies = append(row.Copies, c.rowCopy())
 		if f := c.finished; f != nil && t.finished == nil {
 			row.OrigBytes, row.OutBytes = &f.OrigBytes, &f.Bytes

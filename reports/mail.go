@@ -34,6 +34,7 @@ const (
 	TLSMandatory     TLSPolicy = "mandatory"     // STARTTLS or no mail
 	TLSOpportunistic TLSPolicy = "opportunistic" // STARTTLS if the server offers it
 	TLSImplicit      TLSPolicy = "implicit"      // TLS from the first byte, port 465
+	TLSNone          TLSPolicy = "none"
 )
 
 // SMTPOptions say which mail server to hand the mail to.
@@ -73,11 +74,10 @@ func Send(ctx context.Context, o MailOptions, subject, body string) error {
 	if (o.SMTP == nil) == (len(o.Sendmail) == 0) {
 		return errors.New("send mail: want either an SMTP server or a sendmail command")
 	}
-	timeout := o.Timeout
-	if timeout <= 0 {
-		timeout = mailTimeout
+	if o.Timeout <= 0 {
+		o.Timeout = mailTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	if o.SMTP != nil {
 		if err := sendSMTP(ctx, o, subject, body); err != nil {
@@ -137,7 +137,7 @@ func sendSMTP(ctx context.Context, o MailOptions, subject, body string) error {
 		context.AfterFunc(ctx, func() { conn.Close() })
 		return conn, nil
 	}
-	client, err := mail.NewClient(o.SMTP.Host, append(o.SMTP.clientOptions(ctx), mail.WithDialContextFunc(dial))...)
+	client, err := mail.NewClient(o.SMTP.Host, append(o.SMTP.clientOptions(), mail.WithTimeout(o.Timeout), mail.WithDialContextFunc(dial))...)
 	if err != nil {
 		return err
 	}
@@ -253,15 +253,15 @@ func (s *SMTPOptions) dial(ctx context.Context, network, address string) (net.Co
 	return d.DialContext(ctx, network, address)
 }
 
-func (s *SMTPOptions) clientOptions(ctx context.Context) []mail.Option {
+func (s *SMTPOptions) clientOptions() []mail.Option {
 	policy := mail.TLSMandatory
-	if s.TLS == TLSOpportunistic || s.TLS == TLSDefault && s.local() {
+	switch {
+	case s.TLS == TLSNone:
+		policy = mail.NoTLS
+	case s.TLS == TLSOpportunistic, s.TLS == TLSDefault && s.local():
 		policy = mail.TLSOpportunistic
 	}
 	options := []mail.Option{mail.WithPort(s.port()), mail.WithTLSPolicy(policy), mail.WithTLSConfig(s.tlsConfig())}
-	if deadline, ok := ctx.Deadline(); ok {
-		options = append(options, mail.WithTimeout(max(time.Second, time.Until(deadline))))
-	}
 	if s.TLS == TLSImplicit {
 		options = append(options, mail.WithSSL())
 	}

@@ -104,8 +104,8 @@ type Failure struct {
 	// Held tells that the dump is safe on the holding disk, Lost that it is neither there nor on any other volume.
 	Held bool   `json:"held,omitempty"`
 	Lost bool   `json:"lost,omitempty"`
-	Text    string `json:"text"`
-	Hint    string `json:"hint,omitempty"`
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
 }
 
 // LevelCount is how many there were at a level.

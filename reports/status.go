@@ -43,7 +43,6 @@ const (
 	CopyWriting CopyState = "writing"
 	CopyWritten CopyState = "written"
 	CopyFailed  CopyState = "failed"
-	CopyHeld    CopyState = "held" // left on the holding disk
 )
 
 // DumpStatus is the state of one dump.
@@ -56,6 +55,8 @@ type DumpStatus struct {
 	Direct bool `json:"direct"`
 	// Terminated is set when the run ended in the midst of this state, or of that of the copies.
 	Terminated bool `json:"terminated"`
+	// Held tells that the run left the dump on the holding disk.
+	Held bool `json:"held"`
 	// Text says why it failed or was skipped; with WillRetry it is the cause of the failure before.
 	Text      string `json:"text"`
 	WillRetry bool   `json:"will_retry"`
@@ -149,6 +150,7 @@ func (n *night) dumpStatus(t *trail, running bool) DumpStatus {
 
 func (n *night) copyStatus(t *trail, d *DumpStatus, running bool) {
 	held, isHeld := n.heldBytes(t)
+	d.Held = isHeld
 	for _, c := range t.lastCopies() {
 		d.Copies = append(d.Copies, c.status())
 		if c.finished != nil && d.State == StateFlush {
@@ -162,13 +164,7 @@ func (n *night) copyStatus(t *trail, d *DumpStatus, running bool) {
 		d.Bytes = max(d.Bytes, held)
 		d.EstimateBytes = d.Bytes
 	}
-	if len(d.Copies) > 0 || (d.State != StateDumped && d.State != StateFlush) {
-		return
-	}
-	switch {
-	case isHeld:
-		d.Copies = append(d.Copies, CopyStatus{State: CopyHeld, Labels: []catalog.Label{}})
-	case !d.Direct:
+	if d.State == StateDumped && !d.Direct && !d.Held && len(d.Copies) == 0 {
 		d.Terminated = !running
 		d.Copies = append(d.Copies, CopyStatus{State: CopyWaiting, Labels: []catalog.Label{}})
 	}
@@ -206,30 +202,33 @@ func totals(dumps []DumpStatus) []StateTotal {
 	return all
 }
 
+// totalNames says under which names a dump is counted.
 func (d DumpStatus) totalNames() []string {
 	names := []string{"disk"}
+	if d.EstimateBytes > 0 || d.State == StateDumped {
+		names = append(names, "estimated")
+	}
 	switch d.State {
 	case StateFlush:
 		names = []string{"flush"}
-	case StateSkipped:
 	case StateFailed:
 		names = append(names, "dump failed")
 	case StateWaiting:
-		names = append(names, "estimated", "wait for dumping")
+		names = append(names, "wait for dumping")
 	case StateScanning, StateDumping:
-		names = append(names, "estimated", "dumping")
 		if d.Direct {
-			names[len(names)-1] = "dumping to tape"
+			return append(names, "dumping to tape") // its copy is the dumping itself
 		}
+		names = append(names, "dumping")
 	case StateDumped:
-		names = append(names, "estimated", "dumped")
+		names = append(names, "dumped")
 	}
-	copyNames := map[CopyState]string{CopyWaiting: "wait for writing", CopyWriting: "writing to tape", CopyWritten: "taped",
-		CopyFailed: "failed to tape", CopyHeld: "left on holding"}
+	if d.Held {
+		names = append(names, "left on holding")
+	}
+	copyNames := map[CopyState]string{CopyWaiting: "wait for writing", CopyWriting: "writing to tape", CopyWritten: "taped", CopyFailed: "failed to tape"}
 	for _, c := range d.Copies {
-		if !d.Direct || c.State != CopyWriting {
-			names = append(names, copyNames[c.State])
-		}
+		names = append(names, copyNames[c.State])
 	}
 	return names
 }

@@ -47,8 +47,8 @@ func (p *printer) statusHead(s StatusReport) {
 func (p *printer) statusDumps(s StatusReport) {
 	rows := [][]string{}
 	for _, d := range s.Dumps {
-		size := max(d.Bytes, d.EstimateBytes)
-		if d.Bytes > 0 {
+		size := d.EstimateBytes
+		if d.State == StateDumped || d.State == StateFlush {
 			size = d.Bytes
 		}
 		rows = append(rows, []string{quoted(d.DLE.String()), string(d.Stamp), fmt.Sprint(d.Level), p.unit.sized(size), p.state(d)})
@@ -72,6 +72,9 @@ func (p *printer) state(d DumpStatus) string {
 			continue // it is the dumping itself
 		}
 		words = append(words, p.copyState(d, c))
+	}
+	if d.Held {
+		words = append(words, "left on the holding disk")
 	}
 	return strings.Join(words, ", ")
 }
@@ -108,7 +111,7 @@ func (p *printer) dumpState(d DumpStatus) string {
 	if d.Strange {
 		words += " (strange)"
 	}
-	if len(d.Copies) == 0 {
+	if len(d.Copies) == 0 || d.Copies[0].State == CopyWaiting {
 		words += p.clock(d.At)
 	}
 	return words
@@ -149,8 +152,6 @@ func (p *printer) copyState(d DumpStatus, c CopyStatus) string {
 			partly = "partially " + done + ", "
 		}
 		return fmt.Sprintf("%s%s%s failed: %s%s", storage, partly, action, oneLine(c.Text), p.clock(c.At))
-	case CopyHeld:
-		return "left on the holding disk"
 	}
 	return storage + done + p.clock(c.At)
 }

@@ -24,7 +24,7 @@ func (p *printer) statistics() {
 		}
 	}
 	p.title("STATISTICS")
-	p.printf("%23s%s  %s  %s   Level:#\n", "", padLeft("Total ", width), padLeft("Full ", width), padLeft("Incr. ", width))
+	p.printf("%23s%s  %s  %s  Level:#\n", "", padLeft("Total ", width), padLeft("Full ", width), padLeft("Incr. ", width))
 	rule := " " + strings.Repeat("-", width-1)
 	p.printf("%23s%s  %s  %s  --------\n", "", rule, rule, rule)
 	for _, r := range rows {
