@@ -46,7 +46,7 @@ func amandaFiles(t testing.TB, fixture string) map[string][]byte {
 	}
 }
 
-var amandaFixtures = []string{"fxbasic", "fxspan", "fxspan0", "fxspanp", "fxzstd", "fxhold"}
+var amandaFixtures = []string{"fxbasic", "fxspan", "fxspan0", "fxspanp", "fxgzip", "fxzstd", "fxhold"}
 
 // Every header block that Amanda wrote is read, and encoded again to the same bytes.
 func TestAmandaHeadersEncodeToTheSameBytes(t *testing.T) {
@@ -69,7 +69,7 @@ func TestAmandaHeadersEncodeToTheSameBytes(t *testing.T) {
 			}
 		}
 	}
-	if total != 44 {
+	if total != 48 {
 		t.Errorf("found %d files in the fixtures", total)
 	}
 }
