@@ -21,7 +21,7 @@ func Chain(id DumpID, get func(DumpID) (Dump, bool)) ([]Dump, error) {
 		case seen[next]:
 			return nil, fmt.Errorf("dump %s: its base %s builds on it in turn", chain[len(chain)-1].ID, next)
 		case !d.Status.Usable():
-			return nil, fmt.Errorf("dump %s: cannot be used: it is %s", next, d.Status)
+			return nil, fmt.Errorf("dump %s: cannot be used: it is %s", next, d.Outcome())
 		}
 		seen[next] = true
 		chain = append(chain, d)

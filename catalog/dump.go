@@ -93,6 +93,11 @@ type Dump struct {
 	Messages []string `json:"messages,omitempty"`
 }
 
+// Outcome is the status with the reason, for messages: "partial: part 3 is missing".
+func (d Dump) Outcome() string {
+	return strings.Join(append([]string{string(d.Status)}, d.Messages...), ": ")
+}
+
 // ProgramImage is the program field of our own streams: qcow2 files. Amanda does not know it, which is what makes its
 // commands hand the stream out as it is.
 const ProgramImage = "HOLDFAST-QCOW2"

@@ -38,12 +38,14 @@ func OpenMedia(ctx context.Context, fsys vfs.FS, dir string) (*Media, error) {
 		devices: map[catalog.Label]vtape.Device{},
 	}
 	lib, err := library.OpenReadOnly(ctx, fsys, dir)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = m.addLibrary(ctx, lib)
-	} else if heldErr := m.addHolding(fsys, dir); heldErr != nil || len(m.dumps) == 0 {
-		err = errors.Join(err, heldErr)
-	} else {
-		err = nil
+	case !errors.Is(err, vtape.ErrAbsent):
+		heldErr := m.addHolding(fsys, dir)
+		if len(m.dumps) > 0 || errors.Is(err, vtape.ErrBlank) { // no volume, but a directory
+			err = heldErr
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
@@ -80,11 +82,15 @@ func (m *Media) addLibrary(ctx context.Context, lib *library.Library) error {
 		}
 		files = append(files, found...)
 	}
+	lacks := map[catalog.DumpID][]string{}
 	for _, f := range taper.FromHeaders(files) {
 		m.add(f.Header)
 		m.copies[f.Copy.Dump] = append(m.copies[f.Copy.Dump], f.Copy)
+		if f.Err != nil {
+			lacks[f.Copy.Dump] = append(lacks[f.Copy.Dump], fmt.Sprintf("%v (there are parts on %s)", f.Err, labelList(f.Copy)))
+		}
 	}
-	m.settle()
+	m.settle(lacks)
 	return nil
 }
 
@@ -113,14 +119,14 @@ func (m *Media) add(h vtape.Header) catalog.Dump {
 	return m.dumps[d.ID]
 }
 
-// settle marks the dumps of which no copy is whole.
-func (m *Media) settle() {
+// settle marks the dumps of which no copy is whole, with what each copy lacks.
+func (m *Media) settle(lacks map[catalog.DumpID][]string) {
 	for id, copies := range m.copies {
 		slices.SortStableFunc(copies, func(a, b catalog.Copy) int {
 			return cmp.Compare(len(b.Parts), len(a.Parts))
 		})
 		if d := m.dumps[id]; d.Status.Usable() && !slices.ContainsFunc(copies, func(c catalog.Copy) bool { return c.Status.Usable() }) {
-			d.Status = catalog.StatusPartial
+			d.Status, d.Messages = catalog.StatusPartial, lacks[id]
 			m.dumps[id] = d
 		}
 	}

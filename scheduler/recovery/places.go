@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"holdfast/catalog"
 	"holdfast/internal/frames"
@@ -49,14 +50,17 @@ func (c copyStream) Verify(ctx context.Context) error {
 	return errs
 }
 
-func (c copyStream) Name() string {
-	var labels []catalog.Label
-	for _, p := range c.copy.Parts {
-		if n := len(labels); n == 0 || labels[n-1] != p.Label {
-			labels = append(labels, p.Label)
+func (c copyStream) Name() string { return "volumes " + labelList(c.copy) }
+
+// labelList names the volumes of a copy in the order in which they are read.
+func labelList(c catalog.Copy) string {
+	var labels []string
+	for _, p := range c.Parts {
+		if n := len(labels); n == 0 || labels[n-1] != string(p.Label) {
+			labels = append(labels, string(p.Label))
 		}
 	}
-	return fmt.Sprintf("volumes %v", labels)
+	return strings.Join(labels, ", ")
 }
 
 // openPlaces opens the stored stream in every place it lies in: the holding disk first, for it is nearest. The error

@@ -33,8 +33,13 @@ func Select(ctx context.Context, c Catalog, w Wanted) (catalog.Dump, error) {
 		return catalog.Dump{}, err
 	}
 	var best catalog.Dump
+	var unusable string // what matches, and why it cannot be restored
 	for _, d := range dumps {
-		if !d.Status.Usable() || !w.matches(d) {
+		switch {
+		case !w.matches(d):
+			continue
+		case !d.Status.Usable():
+			unusable += fmt.Sprintf("; level %d of %s is %s", d.Level, d.Stamp, d.Outcome())
 			continue
 		}
 		if best.ID == "" || best.Stamp < d.Stamp || (best.Stamp == d.Stamp && best.Level < d.Level) {
@@ -42,7 +47,7 @@ func Select(ctx context.Context, c Catalog, w Wanted) (catalog.Dump, error) {
 		}
 	}
 	if best.ID == "" {
-		return best, fmt.Errorf("%s: %w%s", catalog.DLE{VM: w.VM, Disk: dumps[0].DLE.Disk}, ErrNoDump, w.describe())
+		return best, fmt.Errorf("%s: %w%s", catalog.DLE{VM: w.VM, Disk: dumps[0].DLE.Disk}, ErrNoDump, w.describe()+unusable)
 	}
 	return best, nil
 }

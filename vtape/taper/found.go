@@ -158,7 +158,10 @@ func complete(f Found, bytes int64) (proven bool, err error) {
 		return false, f.Err
 	}
 	for i, p := range f.Copy.Parts {
-		if p.Number != i+1 {
+		switch last := p.Number - 1; {
+		case last > i+1:
+			return false, fmt.Errorf("parts %d to %d are missing", i+1, last)
+		case last == i+1:
 			return false, fmt.Errorf("part %d is missing", i+1)
 		}
 	}
