@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/internal/testtools"
+	"holdfast/internal/vfs"
+)
+
+// amandaDump is a dump on media that Amanda wrote (vtape/testdata/README.md).
+type amandaDump struct {
+	fixture, disk, stamp string
+	level                int
+	encrypted            bool
+	// sum is the SHA-256 of the stream that was backed up, before compression and encryption.
+	sum string
+}
+
+var amandaDumps = []amandaDump{
+	{"fxbasic", "dir-etc", "20261121195027", 0, false, "2dc2d7ec4ff14bdc9039160e9654915f3cbe731aa4b00b1c2158d255feb580eb"},
+	{"fxbasic", "dir-etc", "20261121195034", 1, false, "3b2cc7ce0d85a1a98e15fa351507687dcf658422d2456cd571e3a48f25a6a6ca"},
+	{"fxbasic", "img-root", "20261121195027", 0, false, "01c546bf8436888595770509ee9df7d40c5afcc82f1d21636450597ebe1d66d4"},
+	{"fxspan", "bigdisk", "20261121195039", 0, false, "edd658b99a14d34b739370fddb07daf0a614c3d43023247506558506e4328b4c"},
+	{"fxspan0", "bigdisk", "20261121195044", 0, false, "9d3c62df9eb5a2c107f746100b7e964b266f9562977561fabe618dd6a1ae553a"},
+	{"fxspanp", "bigdisk", "20261121195051", 0, false, "b9b70861d10b7fa1ea76bd76b0482c2ab365ad1a486dffdc13cba41f7c041889"},
+	{"fxhold", "holdimg", "20261121195115", 0, false, "05e9051e2f5dd7e10a7f27ad8fbef51928ce4d4bb0ff9454aecda5a4a83d1fa7"},
+	{"fxhold", "odd name:x", "20261121195115", 0, false, "da7a66b520cce65cc8cc4316fbef30b76b27ac7909fbc02d92def5cc3e2f15e9"},
+	{"fxgzip", "cgz", "20261121195121", 0, false, "aced77a6f100a1dc7d0533480f152d9ba1d24f6156c118e20910553a26a23cad"},
+	{"fxgzip", "sgz", "20261121195121", 0, false, "3a213086a4c063f362b51a610e9b4aa462b508af5b603297dbe109fdbe2909da"},
+	{"fxzstd", "cenc", "20261121195128", 0, true, "b66c7847e6ea0f3872b6eabb769ac7e3bfe648541729318a85eedee0d343cb08"},
+	{"fxzstd", "szenc", "20261121195128", 0, true, "a2dc2ffde35f4a06984fe5ddd48b297dc49d8252e7c3c20d286a4ce102d16e5e"},
+	{"fxzstd", "szst", "20261121195128", 0, false, "f47ad8045af42731370982e1b743eb68dc0773a3b73fcfde856b051a9a852ef8"},
+}
+
+// Every dump that Amanda wrote comes out as the stream that was backed up, bit by bit, from the library's directory and,
+// where all of it lies there, from a single slot.
+func TestRestoresWhatAmandaWrote(t *testing.T) {
+	roots := map[string]string{}
+	for _, d := range amandaDumps {
+		if roots[d.fixture] == "" {
+			roots[d.fixture] = unpackAmanda(t, d.fixture)
+		}
+		media := []string{"vtapes", "vtapes/slot1"}
+		switch {
+		case d.fixture == "fxhold":
+			media = []string{"holding", "holding/" + d.stamp}
+		case strings.HasPrefix(d.fixture, "fxspan"):
+			media = media[:1]
+		}
+		for _, m := range media {
+			t.Run(fmt.Sprintf("%s-%s-%d-%s", d.fixture, d.disk, d.level, filepath.Base(m)), func(t *testing.T) {
+				args := []string{"--run", d.stamp, "--level", fmt.Sprint(d.level)}
+				if d.encrypted {
+					args = append(args, "--decrypt-with", opensslScript(t))
+				}
+				to := filepath.Join(t.TempDir(), "stream")
+				args = append(args, "--from-media", filepath.Join(roots[d.fixture], m), "--to", to, "localhost", d.disk)
+				if code, _, stderr := holdfast(t, append([]string{"restore"}, args...)...); code != 0 {
+					t.Fatalf("exit %d: %s", code, stderr)
+				}
+				if got := fileSum(t, to); got != d.sum {
+					t.Errorf("SHA-256 %s, want %s", got, d.sum)
+				}
+			})
+		}
+	}
+}
+
+// What cannot be restored is said in so many words, with what is missing; no output is left behind.
+func TestAmandaMediaThatAreNotWhole(t *testing.T) {
+	for _, tc := range []struct {
+		name, fixture, media, disk string
+		gone                       []string // slots that are not there
+		want                       []string
+	}{
+		{"a volume in the middle", "fxspan", "vtapes", "bigdisk", []string{"slot2"},
+			[]string{"localhost:bigdisk", "20261121195039", "parts 3 to 4 are missing", "FXASPAN-01, FXASPAN-03"}},
+		{"the last volume", "fxspan", "vtapes", "bigdisk", []string{"slot3"}, []string{"of 255989 bytes are there", "FXASPAN-01, FXASPAN-02"}},
+		{"the first volume", "fxspan", "vtapes", "bigdisk", []string{"slot1"}, []string{"parts 1 to 2 are missing"}},
+		{"one volume alone", "fxspan", "vtapes/slot3", "bigdisk", nil, []string{"parts 1 to 4 are missing", "FXASPAN-03"}},
+		{"the volume that mends a truncated part", "fxspanp", "vtapes", "bigdisk", []string{"slot2"}, []string{"part 4 is missing"}},
+		{"another disk", "fxbasic", "vtapes", "img-rot", nil, []string{`"img-rot"`, `did you mean "img-root"?`}},
+		{"no media", "fxbasic", "state", "img-root", nil, []string{"neither volumes nor a holding disk"}},
+		{"encrypted, and no program named", "fxzstd", "vtapes", "szenc", nil, []string{"/srv/am/enc.sh", "--decrypt-with"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			root := unpackAmanda(t, tc.fixture)
+			for _, slot := range tc.gone {
+				if err := os.RemoveAll(filepath.Join(root, "vtapes", slot)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			to := filepath.Join(t.TempDir(), "stream")
+			code, _, stderr := holdfast(t, "restore", "--from-media", filepath.Join(root, tc.media), "--to", to, "localhost", tc.disk)
+			if code == 0 {
+				t.Errorf("exit 0: %s", stderr)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("does not say %q: %s", want, stderr)
+				}
+			}
+			if _, err := os.Lstat(to); err == nil {
+				t.Error("an output file is left behind")
+			}
+		})
+	}
+}
+
+// unpackAmanda unpacks a fixture and gives its directory.
+func unpackAmanda(t *testing.T, fixture string) string {
+	t.Helper()
+	dir := t.TempDir()
+	testtools.Untar(t, "../../vtape/testdata/"+fixture+".tar.gz", vfs.OS(), dir)
+	return filepath.Join(dir, fixture)
+}
+
+// opensslScript makes the program that encrypted the dumps of fxzstd.
+func opensslScript(t *testing.T) string {
+	t.Helper()
+	testtools.Need(t, "openssl")
+	path := filepath.Join(t.TempDir(), "enc.sh")
+	text := "#!/bin/sh\nexec openssl enc -aes-256-ctr -pbkdf2 -pass pass:fixture \"$@\"\n"
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func fileSum(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// holdfast runs the program with nothing on its standard input.
+func holdfast(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(context.Background(), append([]string{"holdfast"}, args...), strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
