@@ -150,14 +150,14 @@ func sendSMTP(ctx context.Context, o MailOptions, subject, body string) error {
 	}
 	// What the server has accepted is delivered: how it takes leave is no matter.
 	defer client.CloseWithSMTPClient(session)
-	if err := client.SendWithSMTPClient(session, mails...); err == nil {
-		return nil
+	if err := client.SendWithSMTPClient(session, mails...); err != nil {
+		return ctxCause(ctx, undelivered(mails, err))
 	}
-	return ctxCause(ctx, undelivered(mails))
+	return nil
 }
 
-// undelivered joins what went wrong with each mail; it is temporary if one of them is.
-func undelivered(mails []*mail.Msg) error {
+// undelivered joins what went wrong with each mail; it is temporary if one of them is. Without any it was the connection.
+func undelivered(mails []*mail.Msg, cause error) error {
 	var all error
 	for _, m := range mails {
 		var failure *mail.SendError
@@ -170,6 +170,9 @@ func undelivered(mails []*mail.Msg) error {
 		} else {
 			all = fmt.Errorf("%w; %w", all, err)
 		}
+	}
+	if all == nil {
+		return temporaryIf(true, cause)
 	}
 	return all
 }
@@ -190,18 +193,16 @@ func temporaryIf(temporary bool, err error) error {
 	return fmt.Errorf("%w: %w", ErrMailTemporary, err)
 }
 
-// dialMayPass tells an unreachable or busy server from one that does not exist or does not want us.
+// dialMayPass tells what was final: a refusal, no such host, a certificate that is not trusted. All else may be mended by
+// the time of the next try, and a report that is given up too early is lost.
 func dialMayPass(err error) bool {
 	var reply *textproto.Error
 	if errors.As(err, &reply) {
 		return reply.Code/100 == 4
 	}
 	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return !dns.IsNotFound
-	}
-	var network net.Error
-	return errors.As(err, &network)
+	var untrusted *tls.CertificateVerificationError
+	return !(errors.As(err, &dns) && dns.IsNotFound) && !errors.As(err, &untrusted)
 }
 
 // sendMayPass is dialMayPass for a mail: a failure without a reply code is a broken connection, unless the mail itself

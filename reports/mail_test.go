@@ -1,6 +1,7 @@
 package reports_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -270,8 +271,8 @@ func TestSendRefused(t *testing.T) {
 		{name: "recipient refused", refuse: reply(550), want: "550"},
 		{name: "text refused for now", refuse: reply(452), change: func(o *reports.MailOptions) { o.To = []string{"good@example.com"} },
 			temporary: true, want: "452"},
-		{name: "TLS demanded of a server without", change: func(o *reports.MailOptions) { o.SMTP.TLS = reports.TLSMandatory }, want: "STARTTLS"},
-		{name: "password where none is asked for", change: func(o *reports.MailOptions) { o.SMTP.User = "backup" }, want: "AUTH"},
+		{name: "TLS demanded of a server without", change: func(o *reports.MailOptions) { o.SMTP.TLS = reports.TLSMandatory }, temporary: true, want: "STARTTLS"},
+		{name: "password where none is asked for", change: func(o *reports.MailOptions) { o.SMTP.User = "backup" }, temporary: true, want: "AUTH"},
 		{name: "nobody listens", change: func(o *reports.MailOptions) { o.SMTP.Port = 1 }, temporary: true, want: "refused"},
 		{name: "no recipients", change: func(o *reports.MailOptions) { o.To = nil }, want: "no recipients"},
 		{name: "no address", change: func(o *reports.MailOptions) { o.To = []string{"root at home"} }, want: "root at home"},
@@ -346,15 +347,51 @@ func TestSendCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		conn, err := l.Accept()
-		cancel()
-		if err == nil {
-			defer conn.Close()
-			io.Copy(io.Discard, conn)
+		if err != nil {
+			return
 		}
+		defer conn.Close()
+		io.WriteString(conn, "220 mx.example\r\n")
+		bufio.NewScanner(conn).Scan()
+		cancel() // the client waits for an answer to its greeting
+		io.Copy(io.Discard, conn)
 	}()
 	o := options(&reports.SMTPOptions{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}, "a@example.com")
 	if err := reports.Send(ctx, o, subject, body); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}
+
+// TestSendDropped: a server that goes away before it has the mail has not got it, whatever it had said until then.
+func TestSendDropped(t *testing.T) {
+	for _, answers := range [][]string{
+		{"220 mx.example"},
+		{"220 mx.example", "250 mx.example"},
+		{"220 mx.example", "250 mx.example", "250 ok"},
+		{"220 mx.example", "250 mx.example", "250 ok", "250 ok", "250 ok"},
+		{"421 mx.example is busy"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			lines := bufio.NewScanner(conn)
+			for _, answer := range answers {
+				io.WriteString(conn, answer+"\r\n")
+				lines.Scan()
+			}
+		}()
+		o := options(&reports.SMTPOptions{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}, "a@example.com")
+		if err := reports.Send(context.Background(), o, subject, body); !errors.Is(err, reports.ErrMailTemporary) {
+			t.Errorf("after %q: error %v, want a temporary one", answers, err)
+		}
+		l.Close()
 	}
 }
 

@@ -38,6 +38,10 @@ var fates = map[string]func(n *night, name string){
 		n.add(1, catalog.DumpFinished{DLE: vm(name), Stamp: n.run.Stamp, Status: catalog.StatusOK, StoredBytes: mib},
 			catalog.CopyFailed{Storage: "vault", DLE: vm(name), Stamp: n.run.Stamp, Parts: 1, Error: "input/output error"})
 	},
+	"said to be done, then failed": func(n *night, name string) {
+		n.dump(name, 0, mib, 1)
+		n.add(0, catalog.DumpFailed{DLE: vm(name), Stamp: n.run.Stamp, Error: "input/output error"})
+	},
 	"lost without a word": func(n *night, name string) {
 		n.add(0, catalog.DumpStarted{DLE: vm(name), Stamp: n.run.Stamp, To: "volume"})
 		n.add(1, catalog.DumpFinished{DLE: vm(name), Stamp: n.run.Stamp, Status: catalog.StatusOK, StoredBytes: mib})
@@ -60,6 +64,8 @@ func safe(events []catalog.Event, dle catalog.DLE) bool {
 			}
 		case catalog.DumpFinished:
 			dumped = dumped || b.DLE == dle
+		case catalog.DumpFailed:
+			dumped = dumped && b.DLE != dle
 		case catalog.CopyFinished:
 			copied = copied || b.DLE == dle
 		case catalog.HoldingLeft:
@@ -70,7 +76,7 @@ func safe(events []catalog.Event, dle catalog.DLE) bool {
 	return dumped && (copied || held || !known && toHolding)
 }
 
-// TestNothingIsHidden: whatever becomes of a DLE, and wherever the run is cut off, a DLE without a usable dump is named in
+// TestNothingIsHidden: whatever becomes of DLEs, and wherever the run is cut off, a DLE without a usable dump is named in
 // the failure summary and in the dump summary, and makes the exit status differ from 0.
 func TestNothingIsHidden(t *testing.T) {
 	names := []string{}
@@ -78,34 +84,52 @@ func TestNothingIsHidden(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			n := fated(name)
+			for cut := 2; cut <= len(n.events); cut++ {
+				checkShown(t, n, cut, 1)
+			}
+		})
+	}
 	rapid.Check(t, func(rt *rapid.T) {
-		n := newNight("20261031190905", "run")
-		count := rapid.IntRange(1, 5).Draw(rt, "DLEs")
-		for i := range count {
-			n.plan(fmt.Sprintf("vm%d", i), 0, mib, "")
-		}
-		n.add(1, catalog.PlanFinished{})
-		left := catalog.HoldingLeft{}
-		for i := range count {
-			fate := rapid.SampledFrom(names).Draw(rt, "fate")
-			fates[fate](n, fmt.Sprintf("vm%d", i))
-			if fate == "held" || fate == "retried" {
-				left.Dumps = append(left.Dumps, catalog.HeldDump{DLE: vm(fmt.Sprintf("vm%d", i)), Stamp: n.run.Stamp, Bytes: mib})
-			}
-		}
-		n.add(1, left, catalog.RunFinished{})
-		n.events = n.events[:rapid.IntRange(count+1, len(n.events)).Draw(rt, "cut")]
-		r := n.report()
-		for i := range count {
-			dle := vm(fmt.Sprintf("vm%d", i))
-			if !safe(n.events, dle) {
-				mustShow(rt, r, dle)
-			}
-		}
+		drawn := rapid.SliceOfN(rapid.SampledFrom(names), 2, 5).Draw(rt, "fates")
+		n := fated(drawn...)
+		checkShown(rt, n, rapid.IntRange(len(drawn)+1, len(n.events)).Draw(rt, "cut"), len(drawn))
 	})
 }
 
-func mustShow(t *rapid.T, r reports.Report, dle catalog.DLE) {
+// fated makes a run in which the DLE vm0 has the first of the fates, and so on.
+func fated(names ...string) *night {
+	n := newNight("20261031190905", "run")
+	for i := range names {
+		n.plan(fmt.Sprintf("vm%d", i), 0, mib, "")
+	}
+	n.add(1, catalog.PlanFinished{})
+	left := catalog.HoldingLeft{}
+	for i, fate := range names {
+		dle := fmt.Sprintf("vm%d", i)
+		fates[fate](n, dle)
+		if fate == "held" || fate == "retried" {
+			left.Dumps = append(left.Dumps, catalog.HeldDump{DLE: vm(dle), Stamp: n.run.Stamp, Bytes: mib})
+		}
+	}
+	n.add(1, left, catalog.RunFinished{})
+	return n
+}
+
+func checkShown(t rapid.TB, n *night, cut, dles int) {
+	events := n.events[:cut]
+	r := reports.Fold(n.run, events)
+	for i := range dles {
+		dle := vm(fmt.Sprintf("vm%d", i))
+		if !safe(events, dle) {
+			mustShow(t, r, dle)
+		}
+	}
+}
+
+func mustShow(t rapid.TB, r reports.Report, dle catalog.DLE) {
 	shown := slices.ContainsFunc(r.Failures, func(f reports.Failure) bool { return f.Dump != nil && f.Dump.DLE == dle })
 	row := slices.ContainsFunc(r.Summary, func(s reports.Row) bool { return s.DLE == dle })
 	if !shown || !row || reports.ExitStatus(r)&(4|8) == 0 {

@@ -94,6 +94,7 @@ var scenarios = []struct {
 	{"late", "k", lateNight, 1, "FAIL:"},
 	{"storages", "k", storagesNight, 0, ""},
 	{"long", "k", longNight, 0, ""},
+	{"held", "k", heldNight, 0, "MEDIA:"},
 	{"lost", "k", lostNight, 8, "MISSING:"},
 }
 
@@ -204,6 +205,17 @@ func mediaNight() *night {
 	return n
 }
 
+// heldNight was told to leave its dumps on the holding disk: no error, but not a clean subject either.
+func heldNight() *night {
+	n := newNight("20261104190905", "run")
+	n.plan("web01", 1, mib, "")
+	n.add(1, catalog.PlanFinished{Seconds: 1})
+	n.dump("web01", 1, mib, 3)
+	n.add(0, catalog.HoldingLeft{Bytes: mib, Dumps: []catalog.HeldDump{{DLE: vm("web01"), Level: 1, Stamp: n.run.Stamp, Bytes: mib}}},
+		catalog.NextVolumes{Storage: "vault", Labels: []catalog.Label{"DAY002"}}, catalog.RunFinished{Seconds: 5})
+	return n
+}
+
 // flushNight writes what earlier nights left; one dump does not get through, one is not tried.
 func flushNight() *night {
 	n := newNight("20261105080000", "flush")
@@ -277,10 +289,8 @@ func storagesNight() *night {
 		catalog.VolumeStarted{Storage: "offsite", Label: "OFF01", Slot: "1", Capacity: 80 * mib, New: true})
 	n.dump("db", 0, 10*mib, 2)
 	n.dump("web01", 1, mib, 2)
-	for storage, label := range map[string]catalog.Label{"vault": "DAY006"} {
-		n.write(storage, label, "db", 0, 10*mib)
-		n.write(storage, label, "web01", 1, mib)
-	}
+	n.write("vault", "DAY006", "db", 0, 10*mib)
+	n.write("vault", "DAY006", "web01", 1, mib)
 	n.write("offsite", "OFF01", "db", 0, 10*mib)
 	n.write("offsite", "OFF01", "web01", 1, mib)
 	n.add(0, catalog.VolumeFinished{Storage: "vault", Label: "DAY006", Bytes: 11*mib + 3<<15, Files: 2},
