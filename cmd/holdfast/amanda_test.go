@@ -146,7 +146,7 @@ func fileSum(t *testing.T, path string) string {
 }
 
 // holdfast runs the program with nothing on its standard input.
-func holdfast(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func holdfast(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = run(context.Background(), append([]string{"holdfast"}, args...), strings.NewReader(""), &out, &errs)

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
 	"holdfast/catalog"
 	"holdfast/catalog/sqlstore"
+	"holdfast/configs"
 	"holdfast/reports"
 )
 
@@ -23,16 +24,26 @@ func (a *app) dleCommand() *cli.Command {
 		Description: "EXAMPLES\n   holdfast dle list\n   holdfast dle history web01\n   holdfast dle force web01",
 		Action:      a.group,
 		Subcommands: []*cli.Command{
-			{Name: "list", Usage: "all entries with their latest dumps", Flags: []cli.Flag{jsonFlag()}, Action: a.listDLEs},
 			{
-				Name: "history", Usage: "the dumps of an entry, and where they are", ArgsUsage: "[VM|VM:DISK ...]",
-				Flags: []cli.Flag{jsonFlag()}, Action: a.dleHistory,
+				Name: "list", Usage: "all entries with their latest dumps",
+				Description: "EXAMPLES\n   holdfast dle list",
+				Flags:       []cli.Flag{jsonFlag()}, Action: a.listDLEs,
 			},
 			{
-				Name: "force", Usage: "ask for a full in the next run, until it is made", ArgsUsage: "VM|VM:DISK ...", Flags: force,
-				Action: a.forceDLE,
+				Name: "history", Usage: "the dumps of an entry, and where they are", ArgsUsage: usageAnyDLEs,
+				Description: "EXAMPLES\n   holdfast dle history\n   holdfast dle history web01 db01:data",
+				Flags:       []cli.Flag{jsonFlag()}, Action: a.dleHistory,
 			},
-			{Name: "unforce", Usage: "take back what force asked for", ArgsUsage: "VM|VM:DISK ...", Action: a.unforceDLE},
+			{
+				Name: "force", Usage: "ask for a full in the next run, until it is made", ArgsUsage: usageDLEs,
+				Description: "EXAMPLES\n   holdfast dle force web01\n   holdfast dle force --no-bump web01 db01:data",
+				Flags:       force, Action: a.forceDLE,
+			},
+			{
+				Name: "unforce", Usage: "take back what force asked for", ArgsUsage: usageDLEs,
+				Description: "EXAMPLES\n   holdfast dle unforce web01",
+				Action:      a.unforceDLE,
+			},
 		},
 	}
 }
@@ -61,49 +72,57 @@ func (a *app) listDLEs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	dumps, err := s.Store.Dumps(c.Context, sqlstore.DumpFilter{Usable: true})
+	if err != nil {
+		return err
+	}
 	rows := []dleRow{}
 	for _, d := range s.Config.DLEs {
-		name := d.Name()
-		row := dleRow{VM: d.VM, Disk: d.Disk, Image: d.Image, Type: d.Type, Base: d.BaseName}
-		for _, f := range forces {
-			if f.DLE == name {
-				row.Forced = f.Command
-			}
-		}
-		dumps, err := s.Store.Dumps(c.Context, sqlstore.DumpFilter{DLE: &name, Usable: true})
-		if err != nil {
-			return err
-		}
-		for _, dump := range dumps {
-			row.Latest, row.Level = dump.Stamp, dump.Level
-			if dump.Level == 0 {
-				row.Full = dump.Stamp
-			}
-		}
-		rows = append(rows, row)
+		rows = append(rows, rowOf(d, forces, dumps))
 	}
 	if c.Bool("json") {
 		return a.printJSON(rows)
 	}
-	tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "VM\tDISK\tLAST FULL\tLAST DUMP\tLEVEL\tFORCED\tBASE\tIMAGE")
+	return dleTable(rows).Write(a.stdout)
+}
+
+func rowOf(d configs.DLE, forces []catalog.Force, dumps []catalog.Dump) dleRow {
+	row := dleRow{VM: d.VM, Disk: d.Disk, Image: d.Image, Type: d.Type, Base: d.BaseName}
+	for _, f := range forces {
+		if f.DLE == d.Name() {
+			row.Forced = f.Command
+		}
+	}
+	for _, dump := range dumps { // oldest first
+		if dump.DLE != d.Name() {
+			continue
+		}
+		row.Latest, row.Level = dump.Stamp, dump.Level
+		if dump.Level == 0 {
+			row.Full = dump.Stamp
+		}
+	}
+	return row
+}
+
+func dleTable(rows []dleRow) reports.Table {
+	t := reports.Table{
+		Header: []string{"VM", "DISK", "LAST FULL", "LAST DUMP", "LEVEL", "FORCED", "BASE", "IMAGE"},
+		Right:  []bool{false, false, false, false, true},
+	}
 	for _, r := range rows {
 		level := "-"
 		if r.Latest != "" {
 			level = fmt.Sprint(r.Level)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.VM, r.Disk, orDash(string(r.Full)), orDash(string(r.Latest)),
-			level, orDash(string(r.Forced)), orDash(r.Base), r.Image)
+		t.Rows = append(t.Rows, []string{
+			r.VM, r.Disk, orDash(string(r.Full)), orDash(string(r.Latest)), level, orDash(string(r.Forced)), orDash(r.Base), r.Image,
+		})
 	}
-	return tw.Flush()
+	return t
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
+func orDash(s string) string { return cmp.Or(s, "-") }
 
 func (a *app) dleHistory(c *cli.Context) error {
 	s, err := a.openSite(c, toRead)
@@ -137,7 +156,7 @@ func (a *app) dleHistory(c *cli.Context) error {
 	}
 	rows := []row{}
 	for _, d := range dumps {
-		rows = append(rows, row{d, copies[d.ID]})
+		rows = append(rows, row{d, append([]catalog.Copy{}, copies[d.ID]...)})
 	}
 	return a.printJSON(rows)
 }
@@ -176,7 +195,7 @@ func (a *app) unforceDLE(c *cli.Context) error {
 // eachNamed does something for each DLE named; at least one must be.
 func (a *app) eachNamed(c *cli.Context, do func(s *site, d catalog.DLE) error) error {
 	if c.NArg() == 0 {
-		return usagef("%s wants at least one VM or VM:DISK", c.Command.Name)
+		return usagef("%s wants at least one VM or VM:DISK", commandPath(c))
 	}
 	s, err := a.openSite(c, toPlan)
 	if err != nil {

@@ -26,7 +26,7 @@ EXAMPLES
    holdfast init --images /var/lib/libvirt/images
    holdfast init --images ./images --vtapes /backup/vtapes --holding /fast/holding --config night.yaml`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "images", Usage: "`DIR` with the images", Required: true},
+			&cli.StringFlag{Name: "images", Usage: "`DIR` with the images (must be given)"},
 			&cli.StringFlag{Name: "vtapes", Usage: "`DIR` for the vtapes", DefaultText: "vtapes beside the configuration"},
 			&cli.StringFlag{Name: "holding", Usage: "`DIR` for the holding disk", DefaultText: "holding beside the configuration"},
 			&cli.StringFlag{Name: "state", Usage: "`DIR` for the catalog", DefaultText: "state beside the configuration"},
@@ -63,8 +63,8 @@ func pathsOfInit(c *cli.Context) (initPaths, error) {
 }
 
 func (a *app) init(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return usagef("init takes no names, only flags: %q", c.Args().First())
+	if c.String("images") == "" {
+		return usagef("init wants --images DIR, the directory with the images")
 	}
 	p, err := pathsOfInit(c)
 	if err != nil {

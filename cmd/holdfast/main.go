@@ -25,6 +25,10 @@ func main() {
 // run is the program without its surroundings: what tests call.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	if len(args) > 1 && args[1] == completeWords {
+		a.complete(ctx, args[2:])
+		return 0
+	}
 	c := a.command()
 	ordered, err := reorder(c, args)
 	if err == nil {
@@ -56,36 +60,31 @@ EXAMPLES
    holdfast --config holdfast.yaml restore web01 --to /tmp/web01.raw`
 
 func (a *app) command() *cli.App {
-	return &cli.App{
+	c := &cli.App{
 		Name: "holdfast", Usage: "backup and archival scheduler for virtual machine images", Description: mainHelp,
-		Version: version, HideVersion: true, Suggest: true, EnableBashCompletion: true,
+		Version: version, HideVersion: true, HideHelpCommand: true,
 		Reader: a.stdin, Writer: a.stdout, ErrWriter: a.stderr,
-		ExitErrHandler:  func(*cli.Context, error) {}, // run decides about exit codes
-		CommandNotFound: nil,
+		ExitErrHandler: func(*cli.Context, error) {}, // run decides about exit codes
 		Flags: []cli.Flag{
 			&cli.StringFlag{
-				Name: configFlag, Aliases: []string{"c"}, Usage: "configuration `FILE`",
-				EnvVars: []string{"HOLDFAST_CONFIG"}, Value: defaultConfigPath,
+				Name: configFlag, Aliases: []string{configShort}, Usage: "configuration `FILE`",
+				EnvVars: []string{configEnv}, Value: defaultConfigPath,
 			},
 		},
 		Action: a.noCommand,
 		Commands: []*cli.Command{
 			a.initCommand(), a.checkCommand(), a.planCommand(), a.runCommand(), a.flushCommand(), a.statusCommand(),
 			a.reportCommand(), a.restoreCommand(), a.verifyCommand(), a.volumeCommand(), a.dleCommand(),
-			a.configCommand(), a.keyCommand(), a.versionCommand(),
+			a.configCommand(), a.keyCommand(), a.completionCommand(), a.manCommand(), a.helpCommand(), a.versionCommand(),
 		},
 	}
+	settle(c.Commands)
+	return c
 }
 
 const (
 	configFlag        = "config"
+	configShort       = "c"
+	configEnv         = "HOLDFAST_CONFIG"
 	defaultConfigPath = "/etc/holdfast/holdfast.yaml"
 )
-
-// noCommand answers a call without a command, or with one that is not there.
-func (a *app) noCommand(c *cli.Context) error {
-	if name := c.Args().First(); name != "" {
-		return unknownCommand(c.App.Commands, name)
-	}
-	return cli.ShowAppHelp(c)
-}

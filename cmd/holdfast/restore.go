@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"filippo.io/age"
 	"github.com/urfave/cli/v2"
@@ -22,7 +23,7 @@ import (
 
 func (a *app) restoreCommand() *cli.Command {
 	return &cli.Command{
-		Name: "restore", Usage: "bring an image back, every block checked", ArgsUsage: "VM [DISK] --to TARGET",
+		Name: "restore", Usage: "bring an image back, every block checked", ArgsUsage: usageDisk,
 		Description: `TARGET is a file, a block device, or - for standard output. The latest dump is taken unless --at, --run or
 --level says otherwise. With --from-media nothing but the media is needed: no catalog, no configuration.
 
@@ -33,11 +34,11 @@ EXAMPLES
    holdfast restore web01 --to - | qemu-img dd ...
    holdfast restore --from-media /media/vtapes web01 --to /tmp/web01.raw`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "`TARGET`: a file, a block device, or -", Required: true},
-			&cli.StringFlag{Name: "at", Usage: "the latest dump not younger than `TIME`"},
+			&cli.StringFlag{Name: "to", Usage: "`TARGET`: a file, a block device, or - (must be given)"},
+			&cli.StringFlag{Name: "at", Usage: "the disk as it was at `TIME`: the latest dump from before it"},
 			&cli.StringFlag{Name: "run", Usage: "the dump of the run with this `STAMP`"},
-			&cli.IntFlag{Name: "level", Usage: "a dump of level `N`", Value: -1},
-			&cli.StringFlag{Name: "format", Usage: "raw or qcow2", Value: "raw"},
+			&cli.StringFlag{Name: "level", Usage: "a dump of level `N`, and what it builds on"},
+			&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the target, raw or qcow2", Value: "raw"},
 			&cli.BoolFlag{Name: "force", Usage: "replace an existing file, overwrite a block device"},
 			&cli.StringFlag{Name: "from-media", Usage: "read `MEDIA` without a catalog: a library's directory, a slot, a holding disk"},
 			identityFlag(),
@@ -58,6 +59,9 @@ func (a *app) restore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.String("to") == "" {
+		return withHint(usagef("restore wants --to TARGET"), "TARGET is a file, a block device, or - for standard output")
+	}
 	format := recovery.Format(c.String("format"))
 	if format != recovery.FormatRaw && format != recovery.FormatQcow2 {
 		return usagef("format %q: want raw or qcow2", format)
@@ -71,11 +75,14 @@ func (a *app) restore(c *cli.Context) error {
 		return err
 	}
 	defer closeSite()
-	src.Note = func(text string) { fmt.Fprintf(a.stderr, "holdfast: note: %s\n", text) }
+	src.Note = func(text string) { a.say("note", text) }
 	bar := a.progressBar("restore")
 	src.Progress = bar.update
 	defer bar.end()
 	d, err := recovery.Select(c.Context, src.Catalog, wanted)
+	if errors.Is(err, recovery.ErrNoDump) && c.String("from-media") == "" {
+		return neverDumped(c, wanted, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -93,6 +100,20 @@ func (a *app) restore(c *cli.Context) error {
 	bar.end()
 	fmt.Fprintf(a.stderr, "restored %s, level %d of %s, %d bytes, %s\n", d.DLE, d.Level, d.Stamp, chain.SizeBytes(), proof(chain))
 	return nil
+}
+
+// neverDumped says of a disk that is configured and has no dump just that; other errors it leaves as they are.
+func neverDumped(c *cli.Context, w recovery.Wanted, err error) error {
+	cfg, cfgErr := loadConfig(c)
+	if cfgErr != nil || w.Run != "" || w.Level >= 0 || !w.At.IsZero() {
+		return err
+	}
+	for _, d := range cfg.Match(w.VM) {
+		if w.Disk == "" || w.Disk == d.Disk {
+			return withHint(fmt.Errorf("%s has never been dumped", d.Name()), "`holdfast run %s` dumps it", w.VM)
+		}
+	}
+	return err
 }
 
 func proof(c *recovery.Chain) string {
@@ -120,11 +141,21 @@ func (a *app) restoreChain(c *cli.Context, chain *recovery.Chain, format recover
 	return chain.WriteRaw(c.Context, a.stdout)
 }
 
+// maxLevel is Amanda's.
+const maxLevel = 9
+
 // wantedDump reads which dump is meant.
 func wantedDump(c *cli.Context) (recovery.Wanted, error) {
-	w := recovery.Wanted{VM: c.Args().Get(0), Disk: c.Args().Get(1), Level: catalog.Level(c.Int("level"))}
+	w := recovery.Wanted{VM: c.Args().Get(0), Disk: c.Args().Get(1), Level: -1}
 	if w.VM == "" || c.NArg() > 2 {
 		return w, withHint(usagef("restore wants a VM, and a disk if it has several"), "holdfast restore VM [DISK] --to TARGET")
+	}
+	if text := c.String("level"); text != "" {
+		level, err := strconv.Atoi(text)
+		if err != nil || level < 0 || level > maxLevel {
+			return w, usagef("level %q: want 0 to %d", text, maxLevel)
+		}
+		w.Level = catalog.Level(level)
 	}
 	if text := c.String("at"); text != "" {
 		at, err := parseTime(text)
@@ -162,7 +193,7 @@ func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, f
 		return nil, nil, err
 	}
 	for _, damaged := range media.Damaged {
-		fmt.Fprintf(a.stderr, "holdfast: note: left out: %v\n", damaged)
+		a.say("note", fmt.Sprintf("left out: %v", damaged))
 	}
 	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids}, func() {}, nil
 }

@@ -19,7 +19,7 @@ func nowFlag() cli.Flag {
 
 func (a *app) runCommand() *cli.Command {
 	return &cli.Command{
-		Name: "run", Usage: "one night's work: plan, dump, write to volumes, report", ArgsUsage: "[VM|VM:DISK ...]",
+		Name: "run", Usage: "one night's work: plan, dump, write to volumes, report", ArgsUsage: usageAnyDLEs,
 		Description: `Dumps the images named, or all of them. What is planned and why is shown by --dry-run.
 The exit status is a sum: 1 error, 2 something strange, 4 an image failed, 8 a result is missing, 16 media.
 
@@ -45,15 +45,19 @@ EXAMPLES
 func (a *app) flushCommand() *cli.Command {
 	return &cli.Command{
 		Name: "flush", Usage: "write what earlier runs left on the holding disk",
-		Description: "EXAMPLES\n   holdfast flush",
-		Flags:       []cli.Flag{nowFlag(), jsonFlag()},
-		Action:      func(c *cli.Context) error { return a.night(c, nightly.CommandFlush) },
+		Description: `Whatever kept the dumps from the volumes must be mended first. Every run flushes too, unless autoflush is off.
+The exit status is that of run.
+
+EXAMPLES
+   holdfast flush`,
+		Flags:  []cli.Flag{nowFlag(), jsonFlag()},
+		Action: func(c *cli.Context) error { return a.night(c, nightly.CommandFlush) },
 	}
 }
 
 func (a *app) planCommand() *cli.Command {
 	return &cli.Command{
-		Name: "plan", Usage: "show what the next run would do, and why", ArgsUsage: "[VM|VM:DISK ...]",
+		Name: "plan", Usage: "show what the next run would do, and why", ArgsUsage: usageAnyDLEs,
 		Description: "EXAMPLES\n   holdfast plan\n   holdfast plan --now '2026-12-24 01:00'",
 		Flags:       []cli.Flag{nowFlag(), jsonFlag(), &cli.BoolFlag{Name: "no-taper", Usage: "plan for a run without volumes"}},
 		Action:      a.showPlan,
@@ -71,7 +75,10 @@ func (a *app) night(c *cli.Context, command string) error {
 	if err != nil {
 		return err
 	}
+	a.warn(s.Config)
+	stop := a.watch(c.Context, s)
 	report, err := s.Run(c.Context, o)
+	stop()
 	if report.Head.Stamp != "" {
 		a.status = report.Head.ExitStatus
 		if printErr := a.printReport(c, report); printErr != nil {
@@ -92,9 +99,6 @@ func nightOptions(c *cli.Context, s *site, command string) (nightly.Options, err
 		// The clock goes on from there, so that durations stay true.
 		begun := time.Now()
 		s.Now = func() time.Time { return at.Add(time.Since(begun)) }
-	}
-	if command == nightly.CommandFlush && c.NArg() > 0 {
-		return o, usagef("flush takes no names: it writes all that is on the holding disk")
 	}
 	var err error
 	o.DLEs, err = matchDLEs(s.Config, c.Args().Slice())

@@ -2,18 +2,20 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"holdfast/catalog"
+	"holdfast/catalog/sqlstore"
 	"holdfast/reports"
 )
 
 func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
-		Name: "status", Usage: "how far the run is, or how the last one ended", ArgsUsage: "[RUN]",
+		Name: "status", Usage: "how far the run is, or how the last one ended", ArgsUsage: usageRun,
 		Description: "EXAMPLES\n   holdfast status\n   holdfast status --json",
 		Flags:       []cli.Flag{jsonFlag()},
 		Action:      a.showStatus,
@@ -22,7 +24,7 @@ func (a *app) statusCommand() *cli.Command {
 
 func (a *app) reportCommand() *cli.Command {
 	return &cli.Command{
-		Name: "report", Usage: "the report of a run, the latest if none is named", ArgsUsage: "[RUN]",
+		Name: "report", Usage: "the report of a run, the latest if none is named", ArgsUsage: usageRun,
 		Description: "EXAMPLES\n   holdfast report\n   holdfast report 20261121010000 --json\n   holdfast report --mail",
 		Flags:       []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "mail", Usage: "send it again to the addresses of the configuration"}},
 		Action:      a.showReport,
@@ -40,7 +42,11 @@ func runWithEvents(c *cli.Context, s *site) (catalog.Run, []catalog.Event, error
 		if err != nil {
 			return run, nil, &usageError{err}
 		}
-		if run, err = s.Store.Run(c.Context, stamp); err != nil {
+		run, err = s.Store.Run(c.Context, stamp)
+		if errors.Is(err, sqlstore.ErrNotFound) {
+			return run, nil, noSuchRun(c, s, stamp)
+		}
+		if err != nil {
 			return run, nil, err
 		}
 	} else {
@@ -49,12 +55,25 @@ func runWithEvents(c *cli.Context, s *site) (catalog.Run, []catalog.Event, error
 			return run, nil, err
 		}
 		if len(runs) == 0 {
-			return run, nil, errors.New("no run yet")
+			return run, nil, withHint(errors.New("no run yet"), "`holdfast run` makes the first")
 		}
 		run = runs[0]
 	}
 	events, err := s.Store.Events(c.Context, run.Stamp, 0)
 	return run, events, err
+}
+
+// noSuchRun names the run that may have been meant.
+func noSuchRun(c *cli.Context, s *site, stamp catalog.Stamp) error {
+	runs, err := s.Store.Runs(c.Context, 0)
+	if err != nil {
+		return err
+	}
+	var known []string
+	for _, r := range runs {
+		known = append(known, string(r.Stamp))
+	}
+	return didYouMean(fmt.Errorf("no run %s in the catalog", stamp), string(stamp), known, "")
 }
 
 // alive tells whether the process of a run is there. A number that was given to another process in the meantime does

@@ -14,7 +14,7 @@ import (
 
 func (a *app) verifyCommand() *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "read dumps where they lie and prove them good", ArgsUsage: "[VM|VM:DISK ...]",
+		Name: "verify", Usage: "read dumps where they lie and prove them good", ArgsUsage: usageAnyDLEs,
 		Description: `Reads every part and checks each layer: part checksums, headers, frames, encryption, the image's structure, and
 the digest of each block. What is damaged is named with volume, file and bytes. The exit status is 1 if anything is.
 
@@ -52,9 +52,12 @@ func (a *app) verify(c *cli.Context) error {
 		return err
 	}
 	src := s.recovery(ids)
-	src.Note = func(text string) { fmt.Fprintf(a.stderr, "holdfast: note: %s\n", text) }
-	var v verification
-	for _, d := range dumps {
+	src.Note = func(text string) { a.say("note", text) }
+	bar := a.progressBar("verify")
+	defer bar.end()
+	v := verification{Volumes: []string{}}
+	for i, d := range dumps {
+		bar.show(fmt.Sprintf("%d of %d dumps, %s", i, len(dumps), d.ID))
 		verdicts, err := src.Verify(c.Context, d)
 		if err != nil {
 			return err
@@ -66,6 +69,7 @@ func (a *app) verify(c *cli.Context) error {
 			return err
 		}
 	}
+	bar.end()
 	v.Damaged = len(v.Volumes) > 0 || slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return len(x.Problems) > 0 })
 	if v.Damaged {
 		a.status = exitError
@@ -151,7 +155,7 @@ func verifyVolumes(c *cli.Context, s *site, src *recovery.Site) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	var bad []string
+	bad := []string{}
 	for _, v := range volumes {
 		if v.Retired || v.WriteStamp == "" {
 			continue

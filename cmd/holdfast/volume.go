@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,27 +17,26 @@ func (a *app) volumeCommand() *cli.Command {
 		Action:      a.group,
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "all volumes, and why each may or may not be overwritten", Flags: []cli.Flag{jsonFlag()},
-				Action: a.listVolumes,
+				Name: "list", Usage: "all volumes, and why each may or may not be overwritten",
+				Description: "EXAMPLES\n   holdfast volume list",
+				Flags:       []cli.Flag{jsonFlag()}, Action: a.listVolumes,
 			},
 			{
-				Name: "show", Usage: "what is on a volume", ArgsUsage: "LABEL", Flags: []cli.Flag{jsonFlag()}, Action: a.showVolume,
+				Name: "show", Usage: "what is on a volume", ArgsUsage: usageLabel,
+				Description: "EXAMPLES\n   holdfast volume show DEMO-003",
+				Flags:       []cli.Flag{jsonFlag()}, Action: a.showVolume,
 			},
 			{
 				Name: "label", Usage: "label a blank slot now, instead of when it is first written", ArgsUsage: "SLOT [LABEL]",
-				Description: "Only a blank slot is labelled: nothing that is there is ever overwritten by this.",
-				Action:      a.labelVolume,
+				Description: `Only a blank slot is labelled: nothing that is there is ever overwritten by this.
+
+EXAMPLES
+   holdfast volume label 4             with the next label
+   holdfast volume label 4 DEMO-004`,
+				Action: a.labelVolume,
 			},
 		},
 	}
-}
-
-// group answers a call of a command that is only a name for others.
-func (a *app) group(c *cli.Context) error {
-	if name := c.Args().First(); name != "" {
-		return unknownCommand(c.Command.Subcommands, name)
-	}
-	return cli.ShowSubcommandHelp(c)
 }
 
 func (a *app) listVolumes(c *cli.Context) error {
@@ -96,7 +94,7 @@ func (a *app) showVolume(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		contents := volumeContents{Volume: v, Kept: keep[label], Parts: parts}
+		contents := volumeContents{Volume: v, Kept: keep[label], Parts: append([]catalog.Part{}, parts...)}
 		if c.Bool("json") {
 			return a.printJSON(contents)
 		}
@@ -116,12 +114,11 @@ func printContents(w io.Writer, v volumeContents) error {
 	}
 	fmt.Fprintf(w, "volume %s of storage %s, slot %s, written %s, %d bytes in %d files\n%s\n\n",
 		v.Label, v.Storage, v.Slot, written, v.Bytes, v.Files, verdict)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "FILE\tDUMP\tPART\tBYTES")
+	t := reports.Table{Header: []string{"FILE", "DUMP", "PART", "BYTES"}, Right: []bool{true, false, true, true}}
 	for _, p := range v.Parts {
-		fmt.Fprintf(tw, "%d\t%s\t%d\t%d\n", p.File, p.Dump, p.Number, p.Bytes)
+		t.Rows = append(t.Rows, []string{fmt.Sprint(p.File), string(p.Dump), fmt.Sprint(p.Number), fmt.Sprint(p.Bytes)})
 	}
-	return tw.Flush()
+	return t.Write(w)
 }
 
 func (a *app) labelVolume(c *cli.Context) error {
