@@ -14,7 +14,7 @@ const importOrder = `
 	internal/* < catalog
 	catalog < configs, dumpers, vtape, catalog/sqlstore, reports, scheduler, scheduler/retention
 	dumpers < dumpers/*
-	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding < vtape/library, vtape/taper
+	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding < vtape/library < vtape/taper
 	* < scheduler/recovery < scheduler/run < scheduler/daemon < cmd/holdfast
 `
 

@@ -158,7 +158,7 @@ func TestRulesFire(t *testing.T) {
 		{"imports", "vtape/taper/a.go", `import "holdfast/catalog/sqlstore"`, "may not import catalog/sqlstore"},
 		{"imports", "scheduler/a.go", `import "holdfast/scheduler/run"`, "may not import scheduler/run"},
 		{"imports", "reports/a.go", `import "holdfast/vtape/dir"`, "may not import vtape/dir"},
-		{"imports", "scheduler/run/a.go", `import "holdfast/scheduler/recovery"`, "may not import scheduler/recovery"},
+		{"imports", "scheduler/recovery/a.go", `import "holdfast/scheduler/run"`, "may not import scheduler/run"},
 		{"imports", "reports/a.go", `import "holdfast/nowhere"`, "may not import nowhere"},
 		{"imports", "stray/a.go", ``, "stray has no place in the order"},
 		{"imports", "internal/a/a.go", `import "holdfast/internal/b"`, ""},
