@@ -246,9 +246,15 @@ func fill(t *testing.T, w io.Writer, data []byte, piece int) (taken []byte) {
 	return nil
 }
 
+// ending is how a volume is filled: one write of first bytes, then pieces until it ends, and what it must have taken.
+type ending struct {
+	first, piece int
+	want         int64
+}
+
 // checkEnd fills a volume and looks whether the short part is good and ends at the alignment, or where the last
 // unaligned write did.
-func checkEnd(t *testing.T, dev vtape.Device, first, piece int, want int64) {
+func checkEnd(t *testing.T, dev vtape.Device, e ending) {
 	t.Helper()
 	format(t, dev, "DEMO-001")
 	w, err := dev.Create(context.Background(), 1, Header(1))
@@ -256,12 +262,12 @@ func checkEnd(t *testing.T, dev vtape.Device, first, piece int, want int64) {
 		t.Fatal(err)
 	}
 	data := Data(1, 4<<20)
-	if _, err := w.Write(data[:first]); err != nil {
+	if _, err := w.Write(data[:e.first]); err != nil {
 		t.Fatal(err)
 	}
-	taken := data[:first+len(fill(t, w, data[first:], piece))]
-	if int64(len(taken)) != want {
-		t.Errorf("taken: %d bytes, want %d", len(taken), want)
+	taken := data[:e.first+len(fill(t, w, data[e.first:], e.piece))]
+	if int64(len(taken)) != e.want {
+		t.Errorf("taken: %d bytes, want %d", len(taken), e.want)
 	}
 	if _, err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -273,17 +279,17 @@ func checkEnd(t *testing.T, dev vtape.Device, first, piece int, want int64) {
 }
 
 func testEndInSmallWrites(t *testing.T, open Open) {
-	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), 0, vtape.PartAlign, 5*vtape.PartAlign)
+	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), ending{0, vtape.PartAlign, 5*vtape.PartAlign})
 }
 
 func testEndInOneWrite(t *testing.T, open Open) {
-	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), 0, 4<<20, 5*vtape.PartAlign)
+	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), ending{0, 4<<20, 5*vtape.PartAlign})
 }
 
 // What a Write has taken is never taken back, even where it makes the part's length odd.
 func testEndAfterShortWrite(t *testing.T, open Open) {
-	checkEnd(t, open(t, room(2*vtape.PartAlign-50)), vtape.PartAlign+100, vtape.PartAlign, vtape.PartAlign+100)
-	checkEnd(t, open(t, room(3*vtape.PartAlign+50)), vtape.PartAlign+100, 4<<20, 3*vtape.PartAlign)
+	checkEnd(t, open(t, room(2*vtape.PartAlign-50)), ending{vtape.PartAlign+100, vtape.PartAlign, vtape.PartAlign+100})
+	checkEnd(t, open(t, room(3*vtape.PartAlign+50)), ending{vtape.PartAlign+100, 4<<20, 3*vtape.PartAlign})
 }
 
 // A volume takes data up to its capacity to the byte; then there is no room for a header and a block.
