@@ -279,17 +279,17 @@ func checkEnd(t *testing.T, dev vtape.Device, e ending) {
 }
 
 func testEndInSmallWrites(t *testing.T, open Open) {
-	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), ending{0, vtape.PartAlign, 5*vtape.PartAlign})
+	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), ending{0, vtape.PartAlign, 5 * vtape.PartAlign})
 }
 
 func testEndInOneWrite(t *testing.T, open Open) {
-	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), ending{0, 4<<20, 5*vtape.PartAlign})
+	checkEnd(t, open(t, room(5*vtape.PartAlign+100)), ending{0, 4 << 20, 5 * vtape.PartAlign})
 }
 
 // What a Write has taken is never taken back, even where it makes the part's length odd.
 func testEndAfterShortWrite(t *testing.T, open Open) {
-	checkEnd(t, open(t, room(2*vtape.PartAlign-50)), ending{vtape.PartAlign+100, vtape.PartAlign, vtape.PartAlign+100})
-	checkEnd(t, open(t, room(3*vtape.PartAlign+50)), ending{vtape.PartAlign+100, 4<<20, 3*vtape.PartAlign})
+	checkEnd(t, open(t, room(2*vtape.PartAlign-50)), ending{vtape.PartAlign + 100, vtape.PartAlign, vtape.PartAlign + 100})
+	checkEnd(t, open(t, room(3*vtape.PartAlign+50)), ending{vtape.PartAlign + 100, 4 << 20, 3 * vtape.PartAlign})
 }
 
 // A volume takes data up to its capacity to the byte; then there is no room for a header and a block.
