@@ -2,230 +2,18 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
-	"holdfast/catalog"
-	"holdfast/internal/testtools"
 	"holdfast/vtape"
 )
-
-// amandaConf is all that Amanda's commands want to read media of others: paths and the changer. DIR is replaced.
-const amandaConf = `org "test"
-mailto ""
-dumpuser "backup"
-infofile "DIR/state/curinfo"
-logdir "DIR/state/log"
-indexdir "DIR/state/index"
-tapelist "DIR/state/tapelist"
-define tapetype TEST {
-    length 10 mbytes
-}
-tapetype TEST
-define changer vt {
-    tpchanger "chg-disk:DIR/vtapes"
-}
-tpchanger "vt"
-labelstr "^HF-[0-9][0-9]*$"
-`
-
-// amandaSite is a site whose media belong to Amanda's user, and a configuration of Amanda's beside it.
-type amandaSite struct {
-	*nights
-	as  *syscall.Credential // nil when the test runs as Amanda's user
-	env []string
-}
-
-// newAmandaSite makes a site of three VMs: plain, zst and enc, named after what is done to their dumps.
-func newAmandaSite(t *testing.T) *amandaSite {
-	t.Helper()
-	testtools.Need(t, "amrestore", "amtape", "amadmin", "amfetchdump", "amcheckdump", "age", "age-keygen", "zstd", "qemu-img")
-	s := &amandaSite{as: amandaUser(t)}
-	// The directories of tests are their user's alone, and Amanda's is another.
-	dir, err := os.MkdirTemp("", "holdfast-amanda-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	s.nights = newNights(t, dir, `
-org: test
-state: catalog
-holding: [{dir: holding, use: 100MiB, chunk: 512KiB}]
-storage:
-  vtapes: {device: dir, path: vtapes, slots: 8, volume-size: 2MiB, part-size: 384KiB, label: "HF-%%%", run-volumes: 6}
-dump-types:
-  plain: {compress: none}
-  secret: {encrypt: {recipients: recipients, program: `+dir+`/amanda-age}}
-dles:
-  - {vm: plain, image: plain.raw, format: raw, type: plain}
-  - {vm: zst, image: zst.raw, format: raw}
-  - {vm: enc, image: enc.raw, format: raw, type: secret}
-`)
-	for _, sub := range []string{"state/log", "out"} {
-		if err := os.MkdirAll(s.path(sub), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.write("amanda.conf", []byte(strings.ReplaceAll(amandaConf, "DIR", dir)))
-	s.write("disklist", nil)
-	s.makeKeys()
-	return s
-}
-
-// amandaUser gives the user that Amanda's commands insist on.
-func amandaUser(t *testing.T) *syscall.Credential {
-	t.Helper()
-	u, err := user.Lookup("backup")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
-	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(errUID, errGID); err != nil {
-		t.Fatal(err)
-	}
-	if os.Getuid() == int(uid) {
-		return nil
-	}
-	if os.Getuid() != 0 {
-		const why = "Amanda's commands insist on the user backup, and only root can become that"
-		if os.Getenv("HOLDFAST_REQUIRE_TOOLS") == "1" {
-			t.Fatal(why + ", and HOLDFAST_REQUIRE_TOOLS=1")
-		}
-		t.Skip(why)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-// makeKeys makes the pair of keys, and puts the program that decrypts for Amanda where the dump type says it is.
-func (s *amandaSite) makeKeys() {
-	s.Helper()
-	if code, _, stderr := holdfast(s, "key", "generate", "--identity", s.path("identity"), "--recipients", s.path("recipients")); code != 0 {
-		s.Fatal(stderr)
-	}
-	script, err := os.ReadFile("../../scripts/amanda-age")
-	if err != nil {
-		s.Fatal(err)
-	}
-	s.write("amanda-age", script)
-	if err := os.Chmod(s.path("amanda-age"), 0o755); err != nil {
-		s.Fatal(err)
-	}
-	s.env = append(os.Environ(), "HOLDFAST_IDENTITY="+s.path("identity"))
-}
-
-// handOver gives all of the site to Amanda's user.
-func (s *amandaSite) handOver() {
-	s.Helper()
-	if s.as == nil {
-		return
-	}
-	err := filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Lchown(path, int(s.as.Uid), int(s.as.Gid)))
-	})
-	if err != nil {
-		s.Fatal(err)
-	}
-}
-
-// try runs a command of Amanda's in a directory of the site, as Amanda's user, with nothing on its standard input and a
-// time limit: Amanda's commands wait for ever for a volume that they do not find.
-func (s *amandaSite) try(dir, name string, args ...string) (stdout string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path = "/usr/sbin/" + name
-	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = s.path(dir), s.env, time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s: %w: %s%s", strings.Join(cmd.Args, " "), err, out.Bytes()[:min(out.Len(), 2000)], errs.String())
-	}
-	return out.String(), nil
-}
-
-// amanda is try for a command that must succeed. A configuration named "." is the directory it is run in.
-func (s *amandaSite) amanda(dir, name string, args ...string) string {
-	s.Helper()
-	out, err := s.try(dir, name, args...)
-	if err != nil {
-		s.Fatal(err)
-	}
-	return out
-}
-
-// partFile is a file of a dump on a vtape.
-type partFile struct {
-	slot   string
-	number int
-	volume vtape.Header // the label
-	vtape.Header
-	bytes int64
-}
-
-func (p partFile) name() string {
-	return catalog.StandardName(catalog.DLE{VM: p.Host, Disk: p.Disk}, catalog.Stamp(p.Stamp), p.Level)
-}
-
-// parts reads the headers on all vtapes, in the order of slots and file numbers: that of writing.
-func (s *amandaSite) parts() []partFile {
-	s.Helper()
-	paths, err := filepath.Glob(s.path("vtapes/slot*/[0-9]*"))
-	if err != nil || len(paths) == 0 {
-		s.Fatal("no vtapes", err)
-	}
-	var list []partFile
-	var volume vtape.Header
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			s.Fatal(err)
-		}
-		h, err := vtape.ParseHeader(data)
-		if err != nil {
-			s.Fatalf("%s: %v", path, err)
-		}
-		if h.Type == vtape.TypeTapeStart {
-			volume = h
-			continue
-		}
-		number, err := strconv.Atoi(filepath.Base(path)[:5])
-		if err != nil {
-			s.Fatal(err)
-		}
-		list = append(list, partFile{filepath.Base(filepath.Dir(path)), number, volume, h, int64(len(data)) - vtape.HeaderBytes})
-	}
-	return list
-}
-
-// byDump groups the parts by the standard names of their dumps.
-func byDump(parts []partFile) map[string][]partFile {
-	dumps := map[string][]partFile{}
-	for _, p := range parts {
-		dumps[p.name()] = append(dumps[p.name()], p)
-	}
-	return dumps
-}
 
 // twoNights runs two nights and keeps the images of each as VM.raw.LEVEL.
 func (s *amandaSite) twoNights() {
@@ -281,7 +69,7 @@ func checkShapes(t *testing.T, dumps map[string][]partFile) {
 }
 
 func checkAmtape(t *testing.T, s *amandaSite, parts []partFile) {
-	show := s.amanda(".", "amtape", ".", "show")
+	_, show := s.amanda(".", "amtape", ".", "show")
 	for _, p := range parts {
 		want := fmt.Sprintf("slot%4s: date %s label %s\n", strings.TrimPrefix(p.slot, "slot"), p.volume.Stamp, p.volume.Label)
 		if !strings.Contains(show, want) {
@@ -379,7 +167,8 @@ func (s *amandaSite) filter(in *bytes.Buffer, name string, args ...string) []byt
 func (s *amandaSite) amfetchdump(_ string, parts []partFile) []byte {
 	s.Helper()
 	p := parts[0]
-	return []byte(s.amanda(".", "amfetchdump", "-p", ".", p.Host, p.Disk, p.Stamp, strconv.Itoa(int(p.Level))))
+	stream, _ := s.amanda(".", "amfetchdump", "-p", ".", p.Host, p.Disk, p.Stamp, strconv.Itoa(int(p.Level)))
+	return []byte(stream)
 }
 
 // writeLogs writes the smallest tapelist and logs from which Amanda's find, fetch and check work.
@@ -416,7 +205,8 @@ func crcWord(c vtape.CRC) string { return fmt.Sprintf("%08x:%d", c.Sum, c.Bytes)
 var blanks = regexp.MustCompile(` +`)
 
 func checkFind(t *testing.T, s *amandaSite, parts []partFile) {
-	find := blanks.ReplaceAllString(s.amanda(".", "amadmin", ".", "find"), " ")
+	find, _ := s.amanda(".", "amadmin", ".", "find")
+	find = blanks.ReplaceAllString(find, " ")
 	for _, p := range parts {
 		want := fmt.Sprintf(" %s %d %d/%d OK", p.volume.Label, p.number, p.Part, len(byDump(parts)[p.name()]))
 		if !strings.Contains(find, want) {
@@ -431,7 +221,8 @@ func checkFind(t *testing.T, s *amandaSite, parts []partFile) {
 // Amanda reads every dump whole, decodes it, and compares with the checksums that our headers give.
 func checkAmcheckdump(t *testing.T, s *amandaSite, parts []partFile) {
 	for _, run := range []string{parts[0].volume.Stamp, parts[len(parts)-1].volume.Stamp} {
-		if out := s.amanda(".", "amcheckdump", "-t", run, "."); !strings.Contains(out, "All images (3) successfully validated") {
+		out, _ := s.amanda(".", "amcheckdump", "-t", run, ".")
+		if !strings.Contains(out, "All images (3) successfully validated") {
 			t.Errorf("amcheckdump of run %s: %s", run, out)
 		}
 	}

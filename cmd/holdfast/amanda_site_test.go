@@ -1,106 +1,227 @@
 package main
 
 import (
-	"math/rand/v2"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
-	"holdfast/configs"
-	"holdfast/internal/vfs"
-	nightly "holdfast/scheduler/run"
-	"holdfast/vtape/library"
+	"holdfast/catalog"
+	"holdfast/internal/testtools"
+	"holdfast/vtape"
 )
 
-// nights is a small site: a directory with a configuration, images, holding disk and vtapes, on which nights are run.
-type nights struct {
-	testing.TB
-	dir, config string
+// amandaConf is all that Amanda's commands want to read media of others: paths and the changer. DIR is replaced.
+const amandaConf = `org "test"
+mailto ""
+dumpuser "backup"
+infofile "DIR/state/curinfo"
+logdir "DIR/state/log"
+indexdir "DIR/state/index"
+tapelist "DIR/state/tapelist"
+define tapetype TEST {
+    length 10 mbytes
+}
+tapetype TEST
+define changer vt {
+    tpchanger "chg-disk:DIR/vtapes"
+}
+tpchanger "vt"
+labelstr "^HF-[0-9][0-9]*$"
+`
+
+// amandaSite is a site whose media belong to Amanda's user, and a configuration of Amanda's beside it.
+type amandaSite struct {
+	*nights
+	as  *syscall.Credential // nil when the test runs as Amanda's user
+	env []string
 }
 
-// newNights writes the configuration into dir, and makes what it names. Paths in it count from dir.
-func newNights(t testing.TB, dir, config string) *nights {
+// newAmandaSite makes a site of three VMs: plain, zst and enc, named after what is done to their dumps.
+func newAmandaSite(t *testing.T) *amandaSite {
 	t.Helper()
-	n := &nights{TB: t, dir: dir, config: filepath.Join(dir, "holdfast.yaml")}
-	n.write("holdfast.yaml", []byte(config))
-	cfg, err := configs.Load(n.config, os.ReadFile)
+	testtools.Need(t, "amrestore", "amtape", "amadmin", "amfetchdump", "amcheckdump", "age", "age-keygen", "zstd", "qemu-img")
+	s := &amandaSite{as: amandaUser(t)}
+	// The directories of tests are their user's alone, and Amanda's is another.
+	dir, err := os.MkdirTemp("", "holdfast-amanda-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := library.Create(vfs.OS(), nightly.LibraryOptions(cfg.MainStorage())); err != nil {
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, h := range cfg.Holding {
-		if err := os.Mkdir(h.Dir, 0o755); err != nil {
+	s.nights = newNights(t, dir, `
+org: test
+state: catalog
+holding: [{dir: holding, use: 100MiB, chunk: 512KiB}]
+storage:
+  vtapes: {device: dir, path: vtapes, slots: 8, volume-size: 2MiB, part-size: 512KiB, label: "HF-%%%", run-volumes: 6}
+dump-types:
+  plain: {compress: none}
+  secret: {encrypt: {recipients: recipients, program: `+dir+`/amanda-age}}
+dles:
+  - {vm: plain, image: plain.raw, format: raw, type: plain}
+  - {vm: zst, image: zst.raw, format: raw}
+  - {vm: enc, image: enc.raw, format: raw, type: secret}
+`)
+	for _, sub := range []string{"state/log", "out"} {
+		if err := os.MkdirAll(s.path(sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return n
+	s.write("amanda.conf", []byte(strings.ReplaceAll(amandaConf, "DIR", dir)))
+	s.write("disklist", nil)
+	s.makeKeys()
+	return s
 }
 
-// night runs the program's `run` at a time of the local clock.
-func (n *nights) night(now string, args ...string) {
-	n.Helper()
-	args = append([]string{"--config", n.config, "run", "--now", now}, args...)
-	if code, report, stderr := holdfast(n, args...); code != 0 {
-		n.Fatalf("run at %s: exit %d: %s%s", now, code, stderr, report)
-	}
-}
-
-func (n *nights) path(name string) string { return filepath.Join(n.dir, name) }
-
-func (n *nights) write(name string, data []byte) {
-	n.Helper()
-	if err := os.WriteFile(n.path(name), data, 0o644); err != nil {
-		n.Fatal(err)
-	}
-}
-
-// rawImage makes a sparse raw image of 4 MiB that holds noise from 1 MiB on.
-func (n *nights) rawImage(name string, noiseBytes int) {
-	n.Helper()
-	n.write(name, nil)
-	if err := os.Truncate(n.path(name), 4<<20); err != nil {
-		n.Fatal(err)
-	}
-	n.change(name, 1<<20, noiseBytes)
-}
-
-// change writes noise into a raw image. The noise is the same each time, and another for each name and place.
-func (n *nights) change(name string, at int64, length int) {
-	n.Helper()
-	f, err := os.OpenFile(n.path(name), os.O_WRONLY, 0)
+// amandaUser gives the user that Amanda's commands insist on.
+func amandaUser(t *testing.T) *syscall.Credential {
+	t.Helper()
+	u, err := user.Lookup("backup")
 	if err != nil {
-		n.Fatal(err)
+		t.Fatal(err)
 	}
-	defer f.Close()
-	seed := [32]byte{byte(at >> 16)}
-	copy(seed[1:], name)
-	noise := make([]byte, length)
-	if _, err := rand.NewChaCha8(seed).Read(noise); err != nil {
-		n.Fatal(err)
+	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
+	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(errUID, errGID); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := f.WriteAt(noise, at); err != nil {
-		n.Fatal(err)
+	if os.Getuid() == int(uid) {
+		return nil
 	}
+	if os.Getuid() != 0 {
+		const why = "Amanda's commands insist on the user backup, and only root can become that"
+		if os.Getenv("HOLDFAST_REQUIRE_TOOLS") == "1" {
+			t.Fatal(why + ", and HOLDFAST_REQUIRE_TOOLS=1")
+		}
+		t.Skip(why)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// keep copies a file, to compare with later.
-func (n *nights) keep(name, as string) {
-	n.Helper()
-	data, err := os.ReadFile(n.path(name))
+// makeKeys makes the pair of keys, and puts the program that decrypts for Amanda where the dump type says it is.
+func (s *amandaSite) makeKeys() {
+	s.Helper()
+	if code, _, stderr := holdfast(s, "key", "generate", "--identity", s.path("identity"), "--recipients", s.path("recipients")); code != 0 {
+		s.Fatal(stderr)
+	}
+	script, err := os.ReadFile("../../scripts/amanda-age")
 	if err != nil {
-		n.Fatal(err)
+		s.Fatal(err)
 	}
-	n.write(as, data)
+	s.write("amanda-age", script)
+	if err := os.Chmod(s.path("amanda-age"), 0o755); err != nil {
+		s.Fatal(err)
+	}
+	s.env = append(os.Environ(), "HOLDFAST_IDENTITY="+s.path("identity"))
 }
 
-// sameDisk fails the test unless a disk reads like a kept image; both are files of the site.
-func (n *nights) sameDisk(image, imageFormat, disk, diskFormat string) {
-	n.Helper()
-	cmd := exec.Command("qemu-img", "compare", "-f", imageFormat, "-F", diskFormat, n.path(image), n.path(disk))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		n.Errorf("%s: %v: %s", disk, err, out)
+// handOver gives all of the site to Amanda's user.
+func (s *amandaSite) handOver() {
+	s.Helper()
+	if s.as == nil {
+		return
 	}
+	err := filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, int(s.as.Uid), int(s.as.Gid)))
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// try runs a command of Amanda's in a directory of the site, as Amanda's user, with nothing on its standard input and a
+// time limit: Amanda's commands wait for ever for a volume that they do not find.
+func (s *amandaSite) try(dir, name string, args ...string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		path = "/usr/sbin/" + name
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = s.path(dir), s.env, time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		err = fmt.Errorf("%s: %w: %s%s", strings.Join(cmd.Args, " "), err, out.Bytes()[:min(out.Len(), 2000)], errs.String())
+		return out.String(), errs.String(), err
+	}
+	return out.String(), errs.String(), nil
+}
+
+// amanda is try for a command that must succeed. A configuration named "." is the directory it is run in.
+func (s *amandaSite) amanda(dir, name string, args ...string) (stdout, stderr string) {
+	s.Helper()
+	stdout, stderr, err := s.try(dir, name, args...)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return stdout, stderr
+}
+
+// partFile is a file of a dump on a vtape.
+type partFile struct {
+	slot   string
+	number int
+	volume vtape.Header // the label
+	vtape.Header
+	bytes int64
+}
+
+func (p partFile) name() string {
+	return catalog.StandardName(catalog.DLE{VM: p.Host, Disk: p.Disk}, catalog.Stamp(p.Stamp), p.Level)
+}
+
+// parts reads the headers on all vtapes, in the order of slots and file numbers: that of writing.
+func (s *amandaSite) parts() []partFile {
+	s.Helper()
+	paths, err := filepath.Glob(s.path("vtapes/slot*/[0-9]*"))
+	if err != nil || len(paths) == 0 {
+		s.Fatal("no vtapes", err)
+	}
+	var list []partFile
+	var volume vtape.Header
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			s.Fatal(err)
+		}
+		h, err := vtape.ParseHeader(data)
+		if err != nil {
+			s.Fatalf("%s: %v", path, err)
+		}
+		if h.Type == vtape.TypeTapeStart {
+			volume = h
+			continue
+		}
+		number, err := strconv.Atoi(filepath.Base(path)[:5])
+		if err != nil {
+			s.Fatal(err)
+		}
+		list = append(list, partFile{filepath.Base(filepath.Dir(path)), number, volume, h, int64(len(data)) - vtape.HeaderBytes})
+	}
+	return list
+}
+
+// byDump groups the parts by the standard names of their dumps.
+func byDump(parts []partFile) map[string][]partFile {
+	dumps := map[string][]partFile{}
+	for _, p := range parts {
+		dumps[p.name()] = append(dumps[p.name()], p)
+	}
+	return dumps
 }

@@ -41,7 +41,7 @@ type initPaths struct{ config, images, vtapes, holding, state string }
 
 func pathsOfInit(c *cli.Context) (initPaths, error) {
 	config := "holdfast.yaml"
-	if c.IsSet(configFlag) {
+	if c.IsSet(configFlag) && c.String(configFlag) != "" {
 		config = c.String(configFlag)
 	}
 	config, err := filepath.Abs(config)

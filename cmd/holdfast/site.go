@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ type site struct {
 
 // loadConfig reads the configuration that the call names.
 func loadConfig(c *cli.Context) (*configs.Config, error) {
-	path := c.String(configFlag)
+	path := cmp.Or(c.String(configFlag), defaultConfigPath)
 	cfg, err := configs.Load(path, os.ReadFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(err, "name the configuration with --config FILE or HOLDFAST_CONFIG; `holdfast init --images DIR` writes one")
