@@ -154,13 +154,20 @@ func (a *app) showPlan(c *cli.Context) error {
 	}
 	shown := planFor(plan)
 	if c.Bool("json") {
-		return a.printJSON(shown)
+		return a.printJSON(planAnswer{shown.Planned, shown.Skipped, shown.CapacityBytes})
 	}
 	return reports.PlanText(a.stdout, shown)
 }
 
+// planAnswer is the answer of plan as JSON.
+type planAnswer struct {
+	Planned       []catalog.Planned `json:"planned"`
+	Skipped       []catalog.Skipped `json:"skipped"`
+	CapacityBytes int64             `json:"capacity_bytes"`
+}
+
 func planFor(p scheduler.Plan) reports.Plan {
-	shown := reports.Plan{CapacityBytes: p.CapacityBytes}
+	shown := reports.Plan{Planned: []catalog.Planned{}, Skipped: []catalog.Skipped{}, CapacityBytes: p.CapacityBytes}
 	for _, e := range p.Entries {
 		shown.Planned = append(shown.Planned, e.Event())
 	}
