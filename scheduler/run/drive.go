@@ -24,6 +24,9 @@ func (s *session) drive(ctx context.Context, plan scheduler.Plan) error {
 	running := 0
 	var errs error
 	for len(pending)+running > 0 {
+		if errs == nil {
+			errs = ctx.Err() // nothing more is begun
+		}
 		i := -1
 		if running < s.Config.InParallel && errs == nil {
 			i = slices.IndexFunc(pending, func(e scheduler.Entry) bool { return e.CloneOf == nil || !open[*e.CloneOf] })
@@ -42,9 +45,6 @@ func (s *session) drive(ctx context.Context, plan scheduler.Plan) error {
 		pending = slices.Delete(pending, i, i+1)
 		running++
 		go func() { done <- outcome{e.DLE, s.dump(ctx, e)} }()
-		if ctx.Err() != nil {
-			errs = errors.Join(errs, ctx.Err())
-		}
 	}
 	return errs
 }

@@ -63,14 +63,14 @@ func (s *session) leftovers(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.pruneMaps(ctx); err != nil {
+		return err
+	}
 	next, err := s.nextVolumes(ctx)
 	if err != nil {
 		return s.event(ctx, catalog.Note{Program: "taper", Text: err.Error()})
 	}
-	if err := s.event(ctx, next); err != nil {
-		return err
-	}
-	return s.pruneMaps(ctx)
+	return s.event(ctx, next)
 }
 
 // send mails the report to those who asked for it.

@@ -126,10 +126,13 @@ func (s *session) work(ctx context.Context) error {
 		return err
 	}
 	s.startTaper(ctx, backlog)
-	defer s.taper.stop()
-	if s.options.Command == CommandFlush {
-		return nil
+	if s.options.Command != CommandFlush {
+		err = s.dumpAll(ctx, backlog)
 	}
+	return errors.Join(err, s.taper.stop())
+}
+
+func (s *session) dumpAll(ctx context.Context, backlog []catalog.Holding) error {
 	plan, err := s.plan(ctx, backlog)
 	if err != nil {
 		return err

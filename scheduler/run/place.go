@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,11 @@ func (d *dumping) toVolume(ctx context.Context, p *dumpers.Prepared, info dumper
 	}
 	w := <-dumped
 	made := d.made(w.r, info)
-	if err := errors.Join(res.err, w.err); err != nil {
+	err := res.err
+	if w.err != nil && errors.Is(err, w.err) {
+		err = w.err // the taper tells what the dumper told it
+	}
+	if err = cmp.Or(err, w.err); err != nil {
 		if w.blocks != nil {
 			err = errors.Join(err, w.blocks.drop())
 		}

@@ -49,7 +49,8 @@ func (s *session) reapSources(ctx context.Context) error {
 	return nil
 }
 
-// reapRuns closes runs that never ended: this process holds the lock, so none of them is alive.
+// reapRuns closes runs that never ended: this process holds the lock, so none of them is alive. That is a note, not a
+// problem: what they left undone this run does, and whether that went well is for this run's own status to say.
 func (s *session) reapRuns(ctx context.Context) error {
 	runs, err := s.Store.Runs(ctx, 0)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *session) reapRuns(ctx context.Context) error {
 		if !r.Ended.IsZero() || r.Stamp == s.stamp {
 			continue
 		}
-		if err := s.problem(ctx, "the run of %s did not finish: it was killed or the machine went down", r.Stamp); err != nil {
+		if err := s.note(ctx, "reaper", "the run of %s did not finish: it was killed or the machine went down", r.Stamp); err != nil {
 			return err
 		}
 		if err := s.Store.FinishRun(ctx, r.Stamp, s.Now(), exitError); err != nil {

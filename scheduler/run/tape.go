@@ -183,7 +183,7 @@ func (s *session) taped(ctx context.Context, j tapeJob, res taper.Result) error 
 // release removes a dump that is safe elsewhere from the holding disk.
 func (s *session) release(ctx context.Context, h catalog.Holding) error {
 	if err := s.holding.Release(h); err != nil {
-		return s.note(ctx, "taper", "%s is on volumes, but cannot be removed from the holding disk: %v", h.Dump, err)
+		return s.problem(ctx, "%s is on volumes, but cannot be removed from the holding disk: %v", h.Dump, err)
 	}
 	return s.Store.DropHeld(ctx, h.Dump)
 }
