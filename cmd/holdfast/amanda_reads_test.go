@@ -18,7 +18,7 @@ import (
 // twoNights runs two nights and keeps the images of each as VM.raw.LEVEL.
 func (s *amandaSite) twoNights() {
 	s.Helper()
-	noise := map[string]int{"plain": 5 << 19, "zst": 3 << 19, "enc": 1 << 20}
+	noise := map[string]int{"plain": 5 << 19, "zst": 3 << 19, "enc": 1 << 20, "direct": 1 << 20}
 	for vm, length := range noise {
 		s.rawImage(vm+".raw", length)
 		s.keep(vm+".raw", vm+".raw.0")
@@ -51,8 +51,8 @@ func TestAmandaReadsOurMedia(t *testing.T) {
 
 // checkShapes makes sure that the nights have made what the test is about.
 func checkShapes(t *testing.T, dumps map[string][]partFile) {
-	if len(dumps) != 6 {
-		t.Fatalf("%d dumps, want 6", len(dumps))
+	if len(dumps) != 8 {
+		t.Fatalf("%d dumps, want 8", len(dumps))
 	}
 	for name, parts := range dumps {
 		volumes := map[string]bool{}
@@ -62,7 +62,7 @@ func checkShapes(t *testing.T, dumps map[string][]partFile) {
 		switch full := parts[0].Level == 0; {
 		case full && len(parts) < 3, !full && len(parts) != 1:
 			t.Errorf("%s has %d parts", name, len(parts))
-		case full && parts[0].Host != "enc" && len(volumes) < 2:
+		case full && (parts[0].Host == "plain" || parts[0].Host == "zst") && len(volumes) < 2:
 			t.Errorf("%s lies on one volume", name)
 		}
 	}
@@ -222,7 +222,7 @@ func checkFind(t *testing.T, s *amandaSite, parts []partFile) {
 func checkAmcheckdump(t *testing.T, s *amandaSite, parts []partFile) {
 	for _, run := range []string{parts[0].volume.Stamp, parts[len(parts)-1].volume.Stamp} {
 		out, _ := s.amanda(".", "amcheckdump", "-t", run, ".")
-		if !strings.Contains(out, "All images (3) successfully validated") {
+		if !strings.Contains(out, "All images (4) successfully validated") {
 			t.Errorf("amcheckdump of run %s: %s", run, out)
 		}
 	}
@@ -234,7 +234,7 @@ func TestAmandaReadsOurHoldingDisk(t *testing.T) {
 	for _, vm := range []string{"plain", "zst", "enc"} {
 		s.rawImage(vm+".raw", 5<<18)
 	}
-	s.night("2026-03-01 01:00", "--no-taper")
+	s.night("2026-03-01 01:00", "--no-taper", "plain", "zst", "enc")
 	s.handOver()
 	for _, vm := range []string{"plain", "zst", "enc"} {
 		name := vm + ".disk0.20260301010000.0"

@@ -47,7 +47,8 @@ type amandaSite struct {
 	env []string
 }
 
-// newAmandaSite makes a site of three VMs: plain, zst and enc, named after what is done to their dumps.
+// newAmandaSite makes a site of four VMs, named after what is done to their dumps: plain, zst, enc, and direct, whose
+// dumps go straight to a volume.
 func newAmandaSite(t *testing.T) *amandaSite {
 	t.Helper()
 	testtools.Need(t, "amrestore", "amtape", "amadmin", "amfetchdump", "amcheckdump", "age", "age-keygen", "zstd", "qemu-img")
@@ -66,14 +67,16 @@ org: test
 state: catalog
 holding: [{dir: holding, use: 100MiB, chunk: 512KiB}]
 storage:
-  vtapes: {device: dir, path: vtapes, slots: 8, volume-size: 2MiB, part-size: 512KiB, label: "HF-%%%", run-volumes: 6}
+  vtapes: {device: dir, path: vtapes, slots: 9, volume-size: 2MiB, part-size: 512KiB, label: "HF-%%%", run-volumes: 6}
 dump-types:
   plain: {compress: none}
   secret: {encrypt: {recipients: recipients, program: `+dir+`/amanda-age}}
+  direct: {holding: never}
 dles:
   - {vm: plain, image: plain.raw, format: raw, type: plain}
   - {vm: zst, image: zst.raw, format: raw}
   - {vm: enc, image: enc.raw, format: raw, type: secret}
+  - {vm: direct, image: direct.raw, format: raw, type: direct}
 `)
 	for _, sub := range []string{"state/log", "out"} {
 		if err := os.MkdirAll(s.path(sub), 0o755); err != nil {
@@ -186,7 +189,7 @@ func (p partFile) name() string {
 	return catalog.StandardName(catalog.DLE{VM: p.Host, Disk: p.Disk}, catalog.Stamp(p.Stamp), p.Level)
 }
 
-// parts reads the headers on all vtapes, in the order of slots and file numbers: that of writing.
+// parts reads the headers on all vtapes, in the order of slots (fewer than ten) and file numbers: that of writing.
 func (s *amandaSite) parts() []partFile {
 	s.Helper()
 	paths, err := filepath.Glob(s.path("vtapes/slot*/[0-9]*"))
