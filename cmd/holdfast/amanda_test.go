@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/testtools"
 	"holdfast/internal/vfs"
+	"holdfast/vtape"
 )
 
 // amandaDump is a dump on media that Amanda wrote (vtape/testdata/README.md).
@@ -112,6 +113,42 @@ func TestAmandaMediaThatAreNotWhole(t *testing.T) {
 				t.Error("an output file is left behind")
 			}
 		})
+	}
+}
+
+// Amanda does not write sizes into the headers of dumps that went straight to a volume. Whether the end of such a dump is
+// there cannot be told, and that is said.
+func TestAmandaDumpOfUnknownLength(t *testing.T) {
+	root := unpackAmanda(t, "fxspan")
+	paths, err := filepath.Glob(filepath.Join(root, "vtapes/slot*/*.bigdisk.0"))
+	if err != nil || len(paths) != 5 {
+		t.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := vtape.ParseHeader(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.OrigKiB, h.Native, h.Client, h.Server = 0, vtape.CRC{}, vtape.CRC{}, vtape.CRC{}
+		block, err := h.Block()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append(block, data[vtape.HeaderBytes:]...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := filepath.Join(t.TempDir(), "stream")
+	code, _, stderr := holdfast(t, "restore", "--from-media", filepath.Join(root, "vtapes"), "--to", to, "localhost", "bigdisk")
+	if code != 0 || !strings.Contains(stderr, "nobody can tell") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if got, want := fileSum(t, to), "edd658b99a14d34b739370fddb07daf0a614c3d43023247506558506e4328b4c"; got != want {
+		t.Errorf("SHA-256 %s, want %s", got, want)
 	}
 }
 

@@ -34,6 +34,9 @@ func (s *Site) OpenNative(ctx context.Context, d catalog.Dump, header vtape.Head
 	for _, p := range places[1:] {
 		_ = p.Close() // only read from
 	}
+	if header.Type == vtape.TypeSplitFile && header.Server.Bytes == 0 && header.TotalParts < 1 {
+		s.note("%s: its headers do not say how long it is: if its last parts are missing, nobody can tell", d.ID)
+	}
 	return &Native{site: s, dump: d, header: header, place: places[0]}, nil
 }
 
