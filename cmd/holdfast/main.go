@@ -16,6 +16,7 @@ import (
 var version = "dev"
 
 func main() {
+	beFrugal()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 	stop()

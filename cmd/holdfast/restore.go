@@ -91,11 +91,11 @@ func (a *app) restore(c *cli.Context) error {
 	}
 	chain, err := src.OpenChain(c.Context, d)
 	if err != nil {
-		return restoreHint(err)
+		return restoreHint(err, d, len(ids) > 0)
 	}
 	defer chain.Close()
 	if err := a.restoreChain(c, chain, format); err != nil {
-		return restoreHint(err)
+		return restoreHint(err, d, len(ids) > 0)
 	}
 	bar.end()
 	fmt.Fprintf(a.stderr, "restored %s, level %d of %s, %d bytes, %s\n", d.DLE, d.Level, d.Stamp, chain.SizeBytes(), proof(chain))
@@ -195,7 +195,7 @@ func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, f
 	for _, damaged := range media.Damaged {
 		a.say("note", fmt.Sprintf("left out: %v", damaged))
 	}
-	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids}, func() {}, nil
+	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids, Workers: workers()}, func() {}, nil
 }
 
 // restoreNative writes a dump that is not one of our streams as it was backed up.
@@ -221,7 +221,7 @@ func (a *app) restoreNative(c *cli.Context, src *recovery.Site, d catalog.Dump) 
 		err = recovery.WriteFile(src.FS, to, c.Bool("force"), write)
 	}
 	if err != nil {
-		return restoreHint(err)
+		return restoreHint(err, d, true)
 	}
 	fmt.Fprintf(a.stderr, "restored %s, level %d of %s, as the stream that was backed up, %d bytes\n", d.DLE, d.Level, d.Stamp, written)
 	return nil
@@ -263,10 +263,13 @@ func (a *app) passphrase(path string) func() (string, error) {
 }
 
 // restoreHint adds what helps to the errors of a restore.
-func restoreHint(err error) error {
+func restoreHint(err error, d catalog.Dump, keyGiven bool) error {
 	switch {
+	case errors.Is(err, frames.ErrNoIdentity) && keyGiven:
+		err = fmt.Errorf("%s is encrypted, and none of the keys given opens it", d.ID)
+		return withHint(err, "it opens with the key that belonged to the recipients when it was dumped")
 	case errors.Is(err, frames.ErrNoIdentity):
-		return withHint(err, "give the key with --identity FILE: the one that belongs to the recipients of the dump type")
+		return withHint(fmt.Errorf("%s is encrypted, and no key was given", d.ID), "give it with --identity FILE")
 	case errors.Is(err, recovery.ErrExists):
 		return withHint(err, "--force replaces it")
 	case errors.Is(err, recovery.ErrNeedsProgram):

@@ -78,7 +78,7 @@ func (a *app) openSite(c *cli.Context, how access) (*site, error) {
 	}
 	s.Night = &nightly.Night{
 		Config: cfg, Store: store, FS: vfs.OS(), Source: sourceOf, Recipients: readRecipients, Now: time.Now,
-		Version: version, PID: os.Getpid(),
+		Workers: workers(), Version: version, PID: os.Getpid(),
 	}
 	s.Host, _ = os.Hostname() // the report does without
 	if len(cfg.MailTo) > 0 {
@@ -148,6 +148,7 @@ func readRecipients(path string) ([]age.Recipient, error) {
 func (s *site) recovery(ids []age.Identity) *recovery.Site {
 	return &recovery.Site{
 		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.device(), Map: s.Maps().Open, Identities: ids,
+		Workers: workers(),
 	}
 }
 
