@@ -46,6 +46,6 @@ func (a *app) check(c *cli.Context) error {
 			fmt.Fprintf(a.stdout, "  hint: %s\n", f.Hint)
 		}
 	}
-	fmt.Fprintf(a.stdout, "%d images checked, %d problems found\n", len(s.Config.DLEs), errorsFound)
+	fmt.Fprintf(a.stdout, "images checked: %d, problems found: %d\n", len(s.Config.DLEs), errorsFound)
 	return nil
 }

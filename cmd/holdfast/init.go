@@ -91,13 +91,15 @@ func (a *app) init(c *cli.Context) error {
 	if err != nil {
 		return fmt.Errorf("the configuration made for these images is not sound: %w", err)
 	}
+	_, err = nightly.OpenLibrary(vfs.OS(), cfg.MainStorage())
+	found := err == nil // a library of an earlier configuration: its volumes stay what they are
 	if err := library.Create(vfs.OS(), nightly.LibraryOptions(cfg.MainStorage())); err != nil {
 		return err
 	}
 	if err := vfs.WriteFileDurable(vfs.OS(), p.config, text, 0o600); err != nil {
 		return err
 	}
-	a.toldInit(p, cfg, images)
+	a.toldInit(p, cfg, images, found)
 	return nil
 }
 
@@ -158,7 +160,7 @@ func sameFileSystem(a, b string) (bool, error) {
 	return device[0] == device[1], nil
 }
 
-func (a *app) toldInit(p initPaths, cfg *configs.Config, images []configs.Image) {
+func (a *app) toldInit(p initPaths, cfg *configs.Config, images []configs.Image, found bool) {
 	for _, i := range images {
 		switch {
 		case i.Err != nil:
@@ -170,6 +172,11 @@ func (a *app) toldInit(p initPaths, cfg *configs.Config, images []configs.Image)
 		}
 	}
 	st := cfg.MainStorage()
-	fmt.Fprintf(a.stdout, "\nwrote %s\nmade %d vtapes in %s\n", p.config, st.Slots, st.Path)
+	fmt.Fprintf(a.stdout, "\nwrote %s\n", p.config)
+	if found {
+		fmt.Fprintf(a.stdout, "found vtapes in %s, and left what is on them\n", st.Path)
+	} else {
+		fmt.Fprintf(a.stdout, "made %d vtapes in %s\n", st.Slots, st.Path)
+	}
 	fmt.Fprintf(a.stdout, "next: holdfast --config %s check\n", p.config)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +80,9 @@ func (a *app) night(c *cli.Context, command string) error {
 	stop := a.watch(c.Context, s)
 	report, err := s.Run(c.Context, o)
 	stop()
+	if errors.Is(err, nightly.ErrClock) {
+		return withHint(err, "is the clock of this machine right? After a rehearsal with --now, runs go on from that time")
+	}
 	if report.Head.Stamp != "" {
 		a.status = report.Head.ExitStatus
 		if printErr := a.printReport(c, report); printErr != nil {

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -29,8 +28,9 @@ import (
 //	flip FILE OFFSET         flips a bit
 //	cut FILE BYTES           sets the size of a file
 //	json PAGE                stdout is JSON, and docs/PAGE names each of its keys
+//	lock FILE                opens a raw image in qemu, until the script ends
 func TestScripts(t *testing.T) {
-	testtools.Need(t, "qemu-img")
+	testtools.Need(t, "qemu-img", "qemu-io")
 	images := makeImages(t)
 	docs, err := filepath.Abs("../../docs")
 	if err != nil {
@@ -44,16 +44,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOLDFAST_CONFIG", filepath.Join(env.WorkDir, "holdfast.yaml"))
 			return os.CopyFS(filepath.Join(env.WorkDir, "images"), os.DirFS(images))
 		},
-		Condition: func(name string) (bool, error) {
-			tool, ok := strings.CutPrefix(name, "need:")
-			if !ok {
-				return false, fmt.Errorf("unknown condition %q", name)
-			}
-			testtools.Need(t, tool) // fails where tools are required
-			return true, nil
-		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "listing": listing, "flip": flip, "cut": cut, "json": jsonKeys,
+			"exits": exits, "listing": listing, "flip": flip, "cut": cut, "json": jsonKeys, "lock": lock,
 		},
 	})
 }
@@ -102,8 +94,8 @@ func listing(ts *testscript.TestScript, neg bool, args []string) {
 	var out bytes.Buffer
 	for _, dir := range args[1:] {
 		ts.Check(filepath.WalkDir(ts.MkAbs(dir), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				fmt.Fprintln(&out, path, err)
+			if err != nil || !d.Type().IsRegular() {
+				fmt.Fprintln(&out, path, d.Type(), err)
 				return nil
 			}
 			data, err := os.ReadFile(path)
@@ -128,6 +120,23 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
+}
+
+func lock(ts *testscript.TestScript, neg bool, args []string) {
+	cmd := exec.Command("qemu-io", "-f", "raw", ts.MkAbs(args[0]))
+	commands, err := cmd.StdinPipe()
+	ts.Check(err)
+	answers, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = commands.Close() // which ends it
+		_ = cmd.Wait()
+	})
+	_, err = fmt.Fprintln(commands, "read 0 512")
+	ts.Check(err)
+	_, err = answers.Read(make([]byte, 1)) // it has opened the image by now
+	ts.Check(err)
 }
 
 func jsonKeys(ts *testscript.TestScript, neg bool, args []string) {

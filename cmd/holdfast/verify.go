@@ -17,6 +17,7 @@ func (a *app) verifyCommand() *cli.Command {
 		Name: "verify", Usage: "read dumps where they lie and prove them good", ArgsUsage: usageAnyDLEs,
 		Description: `Reads every part and checks each layer: part checksums, headers, frames, encryption, the image's structure, and
 the digest of each block. What is damaged is named with volume, file and bytes. The exit status is 1 if anything is.
+Without the key of an encrypted dump only the checksums of its parts can be compared: it is called sealed.
 
 EXAMPLES
    holdfast verify                       everything
@@ -71,13 +72,14 @@ func (a *app) verify(c *cli.Context) error {
 	}
 	bar.end()
 	v.Damaged = len(v.Volumes) > 0 || slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return len(x.Problems) > 0 })
-	if v.Damaged {
+	sealed := slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return x.Sealed })
+	if v.Damaged || sealed && len(ids) > 0 {
 		a.status = exitError
 	}
 	if c.Bool("json") {
 		return a.printJSON(v)
 	}
-	a.printVerification(v)
+	a.printVerification(v, len(ids) > 0)
 	return nil
 }
 
@@ -167,27 +169,34 @@ func verifyVolumes(c *cli.Context, s *site, src *recovery.Site) ([]string, error
 	return bad, c.Context.Err()
 }
 
-func (a *app) printVerification(v verification) {
-	var bad, good int
+func (a *app) printVerification(v verification, keyGiven bool) {
+	var bad, good, sealed int
 	var bytes int64
 	for _, d := range v.Verdicts {
 		bytes += d.Bytes
-		if len(d.Problems) == 0 {
-			good++
-			fmt.Fprintf(a.stdout, "ok       %s  %d bytes on %s\n", d.Dump, d.Bytes, d.Where)
-			continue
-		}
-		bad++
 		for _, p := range d.Problems {
 			fmt.Fprintf(a.stdout, "DAMAGED  %s  %s\n", d.Dump, p)
+		}
+		switch {
+		case len(d.Problems) > 0:
+			bad++
+		case d.Sealed:
+			sealed++
+			fmt.Fprintf(a.stdout, "sealed   %s  %d bytes on %s\n", d.Dump, d.Bytes, d.Where)
+		default:
+			good++
+			fmt.Fprintf(a.stdout, "ok       %s  %d bytes on %s\n", d.Dump, d.Bytes, d.Where)
 		}
 	}
 	for _, p := range v.Volumes {
 		fmt.Fprintf(a.stdout, "DAMAGED  %s\n", p)
 	}
-	if v.Damaged {
-		fmt.Fprintf(a.stdout, "%d good, %d damaged, %d volumes without their label\n", good, bad, len(v.Volumes))
+	fmt.Fprintf(a.stdout, "%d good, %d sealed, %d damaged, %d volumes without their label; %d bytes read\n", good, sealed, bad, len(v.Volumes), bytes)
+	if sealed == 0 {
 		return
 	}
-	fmt.Fprintf(a.stdout, "all %d good, %d bytes read\n", good, bytes)
+	a.say("note", "of sealed dumps only the checksums of their parts were compared: they are encrypted")
+	if keyGiven {
+		a.say("error", "no key that was given opens the sealed dumps")
+	}
 }

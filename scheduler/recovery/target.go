@@ -49,7 +49,7 @@ func (c *Chain) Restore(ctx context.Context, o Output) error {
 	switch {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("restore to %s: is a directory", o.Path)
-	case err == nil && info.Mode()&fs.ModeDevice != 0:
+	case err == nil && info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice:
 		return c.toDevice(ctx, o, info)
 	case err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("restore to %s: neither a file nor a block device", o.Path)

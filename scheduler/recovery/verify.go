@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"holdfast/catalog"
+	"holdfast/internal/frames"
 	"holdfast/internal/qcow2"
 	"holdfast/vtape"
 )
@@ -22,6 +23,8 @@ type Verdict struct {
 	// Bytes read there; Blocks compared with their digests.
 	Bytes  int64 `json:"bytes"`
 	Blocks int64 `json:"blocks"`
+	// Sealed: it is encrypted and no key given opens it, so that only the checksums of its parts were compared.
+	Sealed bool `json:"sealed,omitempty"`
 	// Problems name volume, file and bytes; empty: all is well.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -76,6 +79,10 @@ func (s *Site) chainOf(ctx context.Context, d catalog.Dump) ([]catalog.Dump, err
 // verifyImage decodes every frame of one place and compares every block it holds.
 func (s *Site) verifyImage(ctx context.Context, d catalog.Dump, p stored, v *Verdict) {
 	r, set, err := s.openReplica(ctx, d, p)
+	if errors.Is(err, frames.ErrNoIdentity) {
+		v.Sealed = true
+		return
+	}
 	if err != nil {
 		v.Problems = append(v.Problems, err.Error())
 		return
