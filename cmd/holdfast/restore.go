@@ -195,7 +195,7 @@ func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, f
 	for _, damaged := range media.Damaged {
 		a.say("note", fmt.Sprintf("left out: %v", damaged))
 	}
-	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids}, func() {}, nil
+	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids, Workers: workers()}, func() {}, nil
 }
 
 // restoreNative writes a dump that is not one of our streams as it was backed up.
