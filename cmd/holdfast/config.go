@@ -21,7 +21,7 @@ func (a *app) configCommand() *cli.Command {
 			},
 			{
 				Name: "check", Usage: "is the file sound?",
-				Description: "Directories, images and keys are for `holdfast check`.\n\nEXAMPLES\n   holdfast --config new.yaml config check",
+				Description: "Directories, images and keys are for `holdfast check`.\n\nEXAMPLES\n   holdfast config check --config new.yaml",
 				Action:      a.checkConfig,
 			},
 		},

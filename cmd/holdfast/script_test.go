@@ -30,7 +30,7 @@ import (
 //	json PAGE                stdout is JSON, and docs/PAGE names each of its keys
 //	lock FILE                opens a raw image in qemu, until the script ends
 func TestScripts(t *testing.T) {
-	testtools.Need(t, "qemu-img", "qemu-io")
+	testtools.Need(t, "qemu-img", "qemu-io", "script")
 	images := makeImages(t)
 	docs, err := filepath.Abs("../../docs")
 	if err != nil {

@@ -14,7 +14,7 @@ type Wanted struct {
 	VM string
 	// Disk may be empty when the VM has one disk only.
 	Disk string
-	// At takes the latest dump not younger than this time.
+	// At takes the latest dump that is not younger than this time.
 	At time.Time
 	// Run takes the dump of this run.
 	Run catalog.Stamp
@@ -73,7 +73,7 @@ func (w Wanted) describe() string {
 		s += fmt.Sprintf(" at level %d", w.Level)
 	}
 	if !w.At.IsZero() {
-		s += fmt.Sprintf(" not younger than %s", w.At.Format("2006-01-02 15:04:05"))
+		s += fmt.Sprintf(" from before %s", w.At.Format("2006-01-02 15:04:05"))
 	}
 	return s
 }
