@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -14,9 +15,11 @@ type choice struct {
 	entry Entry
 	// degraded is the incremental it gets when the full does not fit; nil when there is none.
 	degraded *Entry
-	// overdue counts the days since the full fell due; negative: days until then.
-	overdue float64
+	// overdue counts the whole days since the full fell due.
+	overdue int
 	forced  bool
+	// urgency decides who goes first when not all fit; depth counts the images below a clone.
+	urgency, depth int
 	// dropped is why the image gets nothing.
 	dropped string
 }
@@ -24,132 +27,151 @@ type choice struct {
 // decide chooses the level of one image, leaving the run's capacity aside.
 func decide(img Image, now time.Time) choice {
 	est := estimate(img)
-	c := choice{img: img, forced: img.Force == catalog.ForceFull}
-	c.overdue = overdueDays(img, now)
-	full := fullEntry(img, est)
-	c.entry = full
+	due, overdue := dueSince(img, now)
+	c := choice{img: img, overdue: overdue, urgency: img.Policy.Priority}
+	c.entry = Entry{
+		DLE: img.DLE, CloneOf: img.Base, Priority: img.Policy.Priority,
+		OrigBytes: est.full.orig, StoredBytes: est.full.stored,
+	}
+	neverFull := img.Policy.Strategy == StrategyNoFull || img.Policy.Strategy == StrategyIncrOnly
 	switch {
 	case est.last < 0:
-		c.entry.Reason = "first dump"
-		if img.MustFull != "" {
-			c.entry.Reason = img.MustFull
-		}
-		c.entry.Note = "Adding new disk " + img.DLE.String() + "."
+		c.entry.Reason = cmp.Or(img.MustFull, "first dump")
+		c.entry.Note = fmt.Sprintf("Adding new disk %s.", img.DLE)
 	case img.MustFull != "":
 		c.entry.Reason = img.MustFull
 		c.entry.Note = fmt.Sprintf("Full dump of %s: %s.", img.DLE, img.MustFull)
-	case c.forced && img.Policy.Strategy != StrategyNoFull && img.Policy.Strategy != StrategyIncrOnly:
+	case img.Policy.Strategy == StrategyNoInc:
+		c.entry.Reason = "strategy noinc: a full in each run"
+	case img.Force == catalog.ForceFull && !neverFull:
+		c.forced = true
 		c.entry.Reason = "full forced by the administrator"
 		c.entry.Note = fmt.Sprintf("Forcing full dump of %s as directed.", img.DLE)
-		c.degraded = incremental(img, est)
-	case wantsFull(img, c.overdue):
-		c.entry.Reason = dueReason(img, c.overdue)
-		c.degraded = incremental(img, est)
+		c.fallBack(img, est)
+	case due && !neverFull && img.Force != catalog.ForceLevel1 && img.Force != catalog.ForceBump:
+		c.entry.Reason = dueReason(img, overdue)
+		c.fallBack(img, est)
 	default:
-		if inc := incremental(img, est); inc != nil {
-			c.entry = *inc
-		} else {
+		inc, ok := incremental(img, est)
+		if !ok {
 			c.entry.Reason = "no dump of a lower level to build on"
+			break
 		}
-	}
-	if c.degraded != nil {
-		c.entry.Priority += int(math.Max(0, c.overdue))
+		c.entry = inc
+		c.remark(due && !neverFull, neverFull)
 	}
 	return c
 }
 
-// overdueDays is how many days ago the next full fell due, rounded to the nearest day as Amanda does, so that a run
-// started some hours early still does the full on the right day.
-func overdueDays(img Image, now time.Time) float64 {
+// fallBack gives the full an incremental to fall back to, and makes it the more urgent the longer it is overdue.
+func (c *choice) fallBack(img Image, est estimates) {
+	inc, ok := incremental(img, est)
+	if !ok {
+		return
+	}
+	c.degraded = &inc
+	c.urgency += c.overdue
+	c.entry.Priority = c.urgency
+}
+
+// remark says where the administrator's wish and the rules were at odds.
+func (c *choice) remark(due, neverFull bool) {
+	switch {
+	case neverFull && c.img.Force == catalog.ForceFull:
+		c.entry.Note = fmt.Sprintf("Forced full dump of %s not made: strategy %s.", c.img.DLE, c.img.Policy.Strategy)
+	case due:
+		c.entry.Note = fmt.Sprintf("Full dump of %s is due, level %d made instead as directed.", c.img.DLE, c.entry.Level)
+	}
+}
+
+// dueSince tells whether the next full is due, and how many days ago it fell due. Days are taken to the nearest one, as
+// Amanda does, so that a run that starts some hours early still does the full on the right day, and one in the week
+// when the clocks change does, too. For a cycle below a day the grace is half the cycle.
+func dueSince(img Image, now time.Time) (due bool, overdueDays int) {
 	for i := len(img.Dumps) - 1; i >= 0; i-- {
 		if d := img.Dumps[i]; d.Level == 0 {
-			days := math.Round(now.Sub(d.Stamp.Time(now.Location())).Hours() / 24)
-			return days - img.Policy.CycleDays
+			late := now.Sub(d.Stamp.Time(now.Location())).Hours()/24 - img.Policy.CycleDays
+			return late >= -min(1, img.Policy.CycleDays)/2, int(math.Max(0, math.Round(late)))
 		}
 	}
-	return 0
+	return true, 0
 }
 
-func wantsFull(img Image, overdue float64) bool {
-	switch img.Policy.Strategy {
-	case StrategyNoInc:
-		return true
-	case StrategyNoFull, StrategyIncrOnly:
-		return false
-	}
-	// Force-level-1 and the bump wishes ask for an incremental, whatever the calendar says.
-	return overdue >= 0 && img.Force == ""
-}
-
-func dueReason(img Image, overdue float64) string {
+func dueReason(img Image, overdue int) string {
 	switch {
-	case img.Policy.Strategy == StrategyNoInc:
-		return "strategy noinc: a full in each run"
 	case img.Policy.CycleDays == 0:
 		return "dump cycle 0: a full in each run"
 	case overdue > 0:
-		return fmt.Sprintf("full overdue by %.0f days (dump cycle %g days)", overdue, img.Policy.CycleDays)
+		return fmt.Sprintf("full overdue by %s (dump cycle %s)", days(float64(overdue)), days(img.Policy.CycleDays))
 	}
-	return fmt.Sprintf("full due today (dump cycle %g days)", img.Policy.CycleDays)
+	return fmt.Sprintf("full due today (dump cycle %s)", days(img.Policy.CycleDays))
 }
 
-func fullEntry(img Image, est estimates) Entry {
-	return Entry{
-		DLE: img.DLE, Level: 0, CloneOf: img.Base, Priority: img.Policy.Priority,
-		OrigBytes: est.full.orig, StoredBytes: est.full.stored,
+func days(n float64) string {
+	if n == 1 {
+		return "1 day"
 	}
+	return fmt.Sprintf("%g days", n)
 }
 
-// incremental gives the level an incremental would have tonight: 1 after a full, else the current one or the next.
-func incremental(img Image, est estimates) *Entry {
-	level, want, reason := nextLevel(img, est)
+// incremental gives the dump that an incremental would be tonight: level 1 after a full, else the current level or the
+// next. There is none when no dump of a lower level is left.
+func incremental(img Image, est estimates) (Entry, bool) {
+	level, reason := nextLevel(img, est)
 	base, ok := catalog.BaseFor(img.Dumps, level)
 	if !ok {
-		return nil
+		return Entry{}, false
 	}
+	want := est.incremental(base.ID)
 	e := Entry{
-		DLE: img.DLE, Level: level, Base: base.ID, Priority: img.Policy.Priority,
+		DLE: img.DLE, Level: level, Base: base.ID, CloneOf: img.Base, Priority: img.Policy.Priority,
 		OrigBytes: want.orig, StoredBytes: want.stored, Reason: reason,
 	}
 	if level > est.last && est.last > 0 {
 		e.Note = fmt.Sprintf("Incremental of %s bumped to level %d.", img.DLE, level)
 	}
-	return &e
+	return e, true
 }
 
-func nextLevel(img Image, est estimates) (catalog.Level, size, string) {
+func nextLevel(img Image, est estimates) (catalog.Level, string) {
 	top := img.Policy.MaxLevel
 	if top == 0 {
 		top = catalog.MaxLevel
 	}
 	switch {
 	case img.Force == catalog.ForceLevel1:
-		return 1, est.stay, "level 1 forced by the administrator"
+		return 1, "level 1 forced by the administrator"
 	case est.last == 0:
-		return 1, est.bump, "level 1 after a full"
+		return 1, "level 1 after a full"
 	case img.Policy.Strategy == StrategyNoFull:
-		return 1, est.stay, "strategy nofull: level 1 in each run"
+		return 1, "strategy nofull: level 1 in each run"
 	case est.last >= top:
-		return top, est.stay, fmt.Sprintf("level %d is the highest allowed", top)
+		return top, fmt.Sprintf("level %d is the highest allowed", top)
 	case img.Force == catalog.ForceBump:
-		return est.last + 1, est.bump, "bump forced by the administrator"
+		return est.last + 1, "bump forced by the administrator"
 	case img.Force == catalog.ForceNoBump:
-		return est.last, est.stay, "bump forbidden by the administrator"
+		return est.last, "bump forbidden by the administrator"
 	}
 	return bump(img, est)
 }
 
 // bump applies Amanda's rule: stay until the level has been used bump-days times and the next one saves enough.
-func bump(img Image, est estimates) (catalog.Level, size, string) {
-	threshold := bumpThreshold(img.Policy, est)
-	saving := est.stay.orig - est.bump.orig
-	switch {
-	case est.runs < img.Policy.BumpDays:
-		return est.last, est.stay, fmt.Sprintf("level %d used %d of %d days before a bump", est.last, est.runs, img.Policy.BumpDays)
-	case saving < threshold:
-		return est.last, est.stay, fmt.Sprintf("level %d would save %s, less than the threshold of %s", est.last+1, human(saving), human(threshold))
+func bump(img Image, est estimates) (catalog.Level, string) {
+	if est.runs < img.Policy.BumpDays {
+		return est.last, fmt.Sprintf("level %d used %d of %d times before a bump", est.last, est.runs, img.Policy.BumpDays)
 	}
-	return est.last + 1, est.bump, fmt.Sprintf("level %d saves %s (threshold %s)", est.last+1, human(saving), human(threshold))
+	threshold := bumpThreshold(img.Policy, est)
+	saving := est.at(img, est.last) - est.at(img, est.last+1)
+	if saving < threshold {
+		return est.last, fmt.Sprintf("level %d would save %s, less than the threshold of %s", est.last+1, human(saving), human(threshold))
+	}
+	return est.last + 1, fmt.Sprintf("level %d saves %s (threshold %s)", est.last+1, human(saving), human(threshold))
+}
+
+// at is the size before compression of a dump at level.
+func (e estimates) at(img Image, level catalog.Level) int64 {
+	base, _ := catalog.BaseFor(img.Dumps, level)
+	return e.incremental(base.ID).orig
 }
 
 func bumpThreshold(p Policy, est estimates) int64 {
@@ -161,17 +183,20 @@ func bumpThreshold(p Policy, est estimates) int64 {
 	if mult <= 0 {
 		mult = 1
 	}
-	return int64(base * math.Pow(mult, float64(est.last-1)))
+	// The bound keeps a huge multiple from overflowing into a negative threshold.
+	return int64(min(base*math.Pow(mult, float64(est.last-1)), 1<<62))
 }
 
-// human prints bytes for a reason: whole KiB, MiB or GiB with one digit.
+// human prints bytes for a reason: whole KiB, else MiB, GiB or TiB with one digit.
 func human(bytes int64) string {
 	switch b := float64(bytes); {
 	case bytes < 1<<20:
 		return fmt.Sprintf("%.0f KiB", b/(1<<10))
 	case bytes < 1<<30:
 		return fmt.Sprintf("%.1f MiB", b/(1<<20))
-	default:
+	case bytes < 1<<40:
 		return fmt.Sprintf("%.1f GiB", b/(1<<30))
+	default:
+		return fmt.Sprintf("%.1f TiB", b/(1<<40))
 	}
 }

@@ -1,8 +1,9 @@
 // Package scheduler is the planner: what each image gets tonight, at which level, and why.
 //
-// It is pure. Plan takes the policy, the history, the sizes and the room there is, and gives entries with their
-// reasons; it reads no clock, no file and no device, so the same input always gives the same plan. Its one invariant:
-// a plan never holds more than the run's capacity, and what is left out is named with its reason.
+// It is pure. Make takes the policy, the history, the sizes and the room there is, and gives entries with their
+// reasons; it reads no clock, no file and no device, so the same input always gives the same plan, in whatever order the
+// images are named. Its one invariant: a plan never holds more than the run's capacity, and what is left out is named
+// with its reason.
 //
 // The rules are Amanda's (due dates, level 1 after a full, bump, delay, degraded level), mended where they do harm:
 // a new image is delayed like any other when the run cannot hold it, a forced full that does not fit still gets an
@@ -51,9 +52,11 @@ type Image struct {
 	Policy Policy
 	// Base is the image this one is a clone of: its level 0 is a delta to the base's latest dump.
 	Base *catalog.DLE
+	// Overlay tells that a clone's AllocatedBytes hold only what differs from its base; a copy of the base holds all.
+	Overlay bool
 	// Dumps are the usable dumps that can still be restored, oldest first.
 	Dumps []catalog.Dump
-	// AllocatedBytes is how much of the image may hold data: the size of a full before compression.
+	// AllocatedBytes is how much of the image may hold data: no full is larger before compression.
 	AllocatedBytes int64
 	Force          catalog.ForceKind
 	// MustFull, when not empty, is why no incremental can be made (the image was resized, its block map is gone).
@@ -64,14 +67,15 @@ type Image struct {
 
 // Capacity is what the run's media can take.
 type Capacity struct {
-	// VolumeBytes times Volumes is the room; 0 volumes mean no limit is known.
+	// VolumeBytes times Volumes is the room; 0 of either means that no limit is known.
 	VolumeBytes int64
 	Volumes     int
 	// PartBytes is the part size; 0: a dump is one part a volume.
 	PartBytes int64
 	// HeaderBytes is what each part and each label costs.
 	HeaderBytes int64
-	// BacklogBytes wait on the holding disk and will be flushed first.
+	// BacklogBytes wait on the holding disk and will be flushed first. They take their room from fulls alone:
+	// incrementals can wait where the backlog did.
 	BacklogBytes int64
 }
 
@@ -89,7 +93,7 @@ type Entry struct {
 	// Base is the dump an incremental builds on. It is empty for a full, and for the first full of a clone, whose base
 	// may be dumped in this very run.
 	Base catalog.DumpID
-	// CloneOf is the image whose latest dump a clone's level 0 is a delta to.
+	// CloneOf is the image whose latest dump a clone's level 0 is a delta to. When both are dumped, the base goes first.
 	CloneOf *catalog.DLE
 	// OrigBytes and StoredBytes are the sizes expected, before and after compression.
 	OrigBytes, StoredBytes int64
@@ -98,7 +102,7 @@ type Entry struct {
 	Reason string
 	// Note is what the report shall say; empty for the ordinary course of things.
 	Note string
-	// Late is set when a full that is due was put off.
+	// Late is set when a full that is overdue was put off again.
 	Late bool
 }
 
