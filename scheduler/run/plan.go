@@ -103,7 +103,7 @@ func (n *Night) image(ctx context.Context, d configs.DLE, h history) scheduler.I
 		img.Unreadable = err.Error()
 		return img
 	}
-	img.AllocatedBytes = info.AllocatedBytes
+	img.AllocatedBytes, img.Overlay = info.AllocatedBytes, info.Backing != ""
 	img.MustFull = n.mustFull(info, img.Dumps)
 	return img
 }
