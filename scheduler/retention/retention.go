@@ -83,8 +83,9 @@ func newest(volumes []catalog.Volume, n int) []catalog.Volume {
 	return out
 }
 
-// retained gives the dumps that are kept for their own sake: the latest usable one of each DLE, those younger than
-// the recovery window, and those that lie on a volume kept for another reason.
+// retained gives the dumps that are kept for their own sake: the latest usable one of each DLE, and the latest that has
+// not lost a dump it rests on, should that be another; those younger than the recovery window; and those that lie on a
+// volume kept for another reason.
 func retained(in Input, keep map[catalog.Label]string) []catalog.DumpID {
 	latest := map[catalog.DLE]catalog.Dump{}
 	roots := slices.Clone(in.Held)
@@ -104,6 +105,7 @@ func retained(in Input, keep map[catalog.Label]string) []catalog.DumpID {
 	for _, d := range latest {
 		roots = append(roots, d.ID)
 	}
+	roots = append(roots, latestWhole(in, placed)...)
 	for _, c := range in.Copies {
 		for _, p := range c.Parts {
 			if _, kept := keep[p.Label]; kept {
@@ -114,6 +116,38 @@ func retained(in Input, keep map[catalog.Label]string) []catalog.DumpID {
 	}
 	slices.Sort(roots)
 	return slices.Compact(roots)
+}
+
+// latestWhole gives the latest dump of each DLE that can be restored.
+func latestWhole(in Input, placed map[catalog.DumpID]bool) []catalog.DumpID {
+	held := map[catalog.DumpID]bool{}
+	for _, id := range in.Held {
+		held[id] = true
+	}
+	byID := map[catalog.DumpID]catalog.Dump{}
+	for _, d := range in.Dumps {
+		byID[d.ID] = d
+	}
+	newestFirst := slices.Clone(in.Dumps)
+	slices.SortFunc(newestFirst, func(a, b catalog.Dump) int {
+		return cmp.Or(cmp.Compare(b.Stamp, a.Stamp), cmp.Compare(b.Level, a.Level))
+	})
+	var out []catalog.DumpID
+	found := map[catalog.DLE]bool{}
+	for _, d := range newestFirst {
+		if found[d.DLE] || !placed[d.ID] {
+			continue
+		}
+		_, err := catalog.Chain(d.ID, func(id catalog.DumpID) (catalog.Dump, bool) {
+			d, ok := byID[id]
+			return d, ok && (placed[id] || held[id])
+		})
+		if err == nil {
+			found[d.DLE] = true
+			out = append(out, d.ID)
+		}
+	}
+	return out
 }
 
 // placedDumps are those with a complete copy on volumes: only these can be lost by overwriting one.

@@ -12,6 +12,7 @@ import (
 	"holdfast/catalog"
 	"holdfast/configs"
 	"holdfast/dumpers"
+	"holdfast/internal/blockmap"
 	"holdfast/internal/frames"
 	"holdfast/scheduler"
 	"holdfast/vtape"
@@ -111,6 +112,17 @@ func (d *dumping) fromPoint(ctx context.Context, point dumpers.Point, info dumpe
 		return catalog.Dump{}, err
 	}
 	defer view.Close()
+	made, err := d.place(ctx, view, info)
+	if errors.Is(err, blockmap.ErrDamaged) && d.base.blockM != nil {
+		// The maps were what failed, not the image.
+		d.standAlone(err.Error())
+		return d.place(ctx, view, info)
+	}
+	return made, err
+}
+
+// place writes the dump where it belongs.
+func (d *dumping) place(ctx context.Context, view dumpers.BlockView, info dumpers.DiskInfo) (catalog.Dump, error) {
 	prepared, err := d.prepare(ctx, view)
 	if err != nil {
 		return catalog.Dump{}, err
@@ -252,8 +264,19 @@ func (d *dumping) finished(ctx context.Context, m catalog.Dump) error {
 	if err := d.event(ctx, events...); err != nil {
 		return err
 	}
-	if d.level == d.entry.Level {
-		return d.Store.ClearForce(context.WithoutCancel(ctx), m.DLE)
+	return d.clearForce(context.WithoutCancel(ctx))
+}
+
+// clearForce forgets the administrator's wish when this dump fulfilled it.
+func (d *dumping) clearForce(ctx context.Context) error {
+	forces, err := d.Store.Forces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range forces {
+		if f.DLE == d.dle.Name() && (f.Command == catalog.ForceFull) == (d.level == 0) {
+			return d.Store.ClearForce(ctx, f.DLE)
+		}
 	}
 	return nil
 }

@@ -85,6 +85,8 @@ type session struct {
 	holding *holding.Holding
 	taper   *taperLoop
 	maps    MapStore
+	// badSlots are those that could not be labelled in this run, with the reason. The taper's goroutine has it.
+	badSlots map[string]error
 }
 
 // start records the run: from here on others see it.
@@ -103,7 +105,7 @@ func (n *Night) start(ctx context.Context, o Options) (*session, error) {
 		}
 		stamp = catalog.NewStamp(at.Add(time.Second))
 	}
-	s := &session{Night: n, options: o, stamp: stamp, started: started}
+	s := &session{Night: n, options: o, stamp: stamp, started: started, badSlots: map[string]error{}}
 	s.storage = n.Config.MainStorage()
 	s.holding = openHolding(n.FS, n.Config)
 	s.maps = n.Maps()

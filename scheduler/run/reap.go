@@ -2,9 +2,14 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
 
 	"holdfast/catalog"
+	"holdfast/configs"
 	"holdfast/scheduler/recovery"
 	"holdfast/vtape/holding"
 )
@@ -95,6 +100,12 @@ func (s *session) reapHolding(ctx context.Context) error {
 			}
 			continue
 		}
+		if lost, err := s.forgetLost(ctx, h); lost || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		for _, c := range h.Chunks {
 			known[c.Path] = true
 		}
@@ -112,6 +123,28 @@ func (s *session) reapHolding(ctx context.Context) error {
 		return s.problem(ctx, "holding disk: %v", err)
 	}
 	return nil
+}
+
+// forgetLost tells whether a dump is gone from a holding disk that is there, and forgets its place then, so that nothing
+// is built on it. Should it come back (the disk was not mounted), it is taken in again.
+func (s *session) forgetLost(ctx context.Context, h catalog.Holding) (bool, error) {
+	lost := slices.ContainsFunc(s.Config.Holding, func(dir configs.Holding) bool {
+		if !strings.HasPrefix(h.Chunks[0].Path, dir.Dir+"/") {
+			return false
+		}
+		_, err := s.FS.ReadDir(dir.Dir)
+		return err == nil
+	})
+	if !lost {
+		return false, nil
+	}
+	if _, err := s.FS.Stat(h.Chunks[0].Path); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err := s.problem(ctx, "%s lay on the holding disk only, and is gone from there: is its file system mounted?", h.Dump); err != nil {
+		return true, err
+	}
+	return true, s.Store.DropHeld(ctx, h.Dump)
 }
 
 func whole(copies []catalog.Copy) bool {

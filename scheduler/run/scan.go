@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,31 @@ func (s *session) Next(ctx context.Context) (taper.Mounted, error) {
 	return m, err
 }
 
+// nextVolume tries one slot after another: that one cannot be written is no reason not to write to the others.
 func (s *session) nextVolume(ctx context.Context) (taper.Mounted, error) {
+	for {
+		m, err := s.tryVolume(ctx)
+		var bad *badSlot
+		if !errors.As(err, &bad) || ctx.Err() != nil {
+			return m, err
+		}
+		s.badSlots[bad.slot] = bad.cause
+		if err := s.event(ctx, catalog.MediaError{Storage: s.storage.Name, Error: err.Error()}); err != nil {
+			return m, err
+		}
+	}
+}
+
+// badSlot is the error of a slot that cannot be written; another may do.
+type badSlot struct {
+	slot  string
+	cause error
+}
+
+func (b *badSlot) Error() string { return fmt.Sprintf("slot %s: %v", b.slot, b.cause) }
+func (b *badSlot) Unwrap() error { return b.cause }
+
+func (s *session) tryVolume(ctx context.Context) (taper.Mounted, error) {
 	lib, err := OpenLibrary(s.FS, s.storage)
 	if err != nil {
 		return taper.Mounted{}, err
@@ -62,6 +87,9 @@ func (s *session) nextVolume(ctx context.Context) (taper.Mounted, error) {
 	inv, err := lib.Inventory(ctx)
 	if err != nil {
 		return taper.Mounted{}, err
+	}
+	for i := range inv {
+		inv[i].Err = cmp.Or(inv[i].Err, s.badSlots[inv[i].Slot])
 	}
 	keep, volumes, err := s.Verdicts(ctx, s.stamp)
 	if err != nil {
@@ -112,7 +140,7 @@ func (s *session) label(ctx context.Context, lib *library.Library, choice librar
 	}
 	dev, err := lib.LoadForWriting(choice.Slot)
 	if err != nil {
-		return nil, err
+		return nil, &badSlot{choice.Slot, err}
 	}
 	err = s.Store.Relabel(context.WithoutCancel(ctx), catalog.Volume{
 		Label: choice.Label, Storage: s.storage.Name, Slot: choice.Slot, WriteStamp: s.stamp,
@@ -122,7 +150,7 @@ func (s *session) label(ctx context.Context, lib *library.Library, choice librar
 		return nil, err
 	}
 	if err := dev.Format(ctx, header); err != nil {
-		return nil, fmt.Errorf("label volume %s in slot %s: %w", choice.Label, choice.Slot, err)
+		return nil, &badSlot{choice.Slot, fmt.Errorf("label volume %s: %w", choice.Label, err)}
 	}
 	return dev, nil
 }
