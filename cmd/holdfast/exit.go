@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -68,6 +69,10 @@ func exitCode(err error) int {
 // complain prints an error as people read it: one line, and a hint where there is one. Faults of the configuration come
 // one by one, each with the line it is about.
 func (a *app) complain(err error) {
+	if errors.Is(err, context.Canceled) {
+		a.say("error", "interrupted")
+		return
+	}
 	var faults configs.Errors
 	if errors.As(err, &faults) {
 		for _, f := range faults {

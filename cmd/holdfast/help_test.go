@@ -14,8 +14,7 @@ import (
 
 // Every command has help that says what it does and shows examples, and the examples are calls that make sense.
 func TestHelp(t *testing.T) {
-	a := &app{}
-	program := a.command()
+	program := (&app{}).command()
 	var walk func(path string, commands []*cli.Command)
 	walk = func(path string, commands []*cli.Command) {
 		for _, c := range commands {

@@ -50,7 +50,9 @@ func (a *app) generateKey(c *cli.Context) error {
 	}
 	secret := fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().Format(time.RFC3339), id.Recipient(), id)
 	if identity == "" {
-		fmt.Fprint(a.stdout, secret)
+		if _, err := fmt.Fprint(a.stdout, secret); err != nil {
+			return err // before anything can be encrypted to a key that nobody has
+		}
 	} else if err := vfs.WriteFileDurable(vfs.OS(), identity, []byte(secret), 0o600); err != nil {
 		return err
 	}

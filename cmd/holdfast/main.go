@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -25,7 +26,7 @@ func main() {
 
 // run is the program without its surroundings: what tests call.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: &output{Writer: stdout}, stderr: stderr}
 	if len(args) > 1 && args[1] == completeWords {
 		a.complete(ctx, args[2:])
 		return 0
@@ -35,17 +36,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		err = c.RunContext(ctx, ordered)
 	}
+	if err == nil && a.stdout.err != nil {
+		err = fmt.Errorf("write the answer: %w", a.stdout.err)
+	}
 	if err != nil {
 		a.complain(err)
-		return exitCode(err)
+		return a.status | exitCode(err) // a run that could not print its report keeps its bits
 	}
 	return a.status
 }
 
 // app is one call of the program.
 type app struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdin  io.Reader
+	stdout *output
+	stderr io.Writer
 	// status is what a command that did its work wants the program to exit with.
 	status int
 }

@@ -132,7 +132,7 @@ func (a *app) restoreChain(c *cli.Context, chain *recovery.Chain, format recover
 		}
 		return chain.Restore(c.Context, recovery.Output{Path: path, Format: format, Force: c.Bool("force"), InUse: file.InUse})
 	}
-	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if terminalWidth(a.stdout.Writer) > 0 {
 		return usagef("a terminal does not take an image: redirect standard output")
 	}
 	if format == recovery.FormatQcow2 {

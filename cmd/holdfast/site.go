@@ -122,7 +122,7 @@ func openStore(ctx context.Context, cfg *configs.Config, create bool) (*sqlstore
 	}
 	store, err := sqlstore.Open(ctx, path, sqlstore.Options{Create: create, ReadOnly: !create})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("no catalog at %s: no run yet", path), "`holdfast run` makes it")
+		return nil, withHint(fmt.Errorf("no catalog at %s: no run yet", path), "`holdfast run` makes it; if there were runs, is the file system of the state directory mounted?")
 	}
 	return store, err
 }
