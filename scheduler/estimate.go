@@ -57,7 +57,7 @@ func estimate(img Image) estimates {
 // changed since. The second bound is the lower one for an image that is allocated whole but mostly zeros, and for a copy
 // of a golden image, of which a full holds only what differs.
 func (e estimates) fullBytes(img Image) int64 {
-	if img.MustFull != "" || len(e.chain) == 0 {
+	if img.MustFull != "" || len(e.chain) == 0 || e.chain[len(e.chain)-1].Level != 0 {
 		if img.Base != nil && !img.Overlay {
 			return share(img.AllocatedBytes)
 		}
@@ -77,6 +77,23 @@ func (e estimates) since(base catalog.DumpID) int64 {
 		total += d.OrigBytes
 	}
 	return total
+}
+
+// below is the dump that one at level builds on: the latest of a lower level. It is in the chain, for each dump builds on
+// the latest below it.
+func (e estimates) below(level catalog.Level) (catalog.Dump, bool) {
+	for _, d := range e.chain {
+		if d.Level < level {
+			return d, true
+		}
+	}
+	return catalog.Dump{}, false
+}
+
+// at is the size before compression of a dump at level.
+func (e estimates) at(level catalog.Level) int64 {
+	base, _ := e.below(level)
+	return e.incremental(base.ID).orig
 }
 
 // incremental is the size of a dump that builds on base.

@@ -143,10 +143,7 @@ func (f *fitting) delay(may func(*choice) bool) {
 func (f *fitting) putOff(c *choice) {
 	f.remember(c)
 	f.totalBytes -= f.saving(c)
-	full, why := c.entry, fmt.Sprintf("the run holds %s", human(f.roomBytes))
-	if f.cap.backlog() > 0 {
-		why += fmt.Sprintf(", %s of it for what is on the holding disk", human(f.cap.backlog()))
-	}
+	full, why := c.entry, f.room(f.cap.backlog())
 	c.entry, c.degraded = *c.degraded, nil
 	c.entry.Late = c.overdue > 0
 	c.entry.Reason = fmt.Sprintf("full of %s does not fit, incremental instead: %s", human(full.StoredBytes), c.entry.Reason)
@@ -154,6 +151,14 @@ func (f *fitting) putOff(c *choice) {
 	if c.overdue > 0 {
 		c.entry.Note = fmt.Sprintf("Full dump of %s (%s) delayed, overdue by %s: %s.", c.img.DLE, human(full.StoredBytes), days(float64(c.overdue)), why)
 	}
+}
+
+// room says what the run holds.
+func (f *fitting) room(backlog int64) string {
+	if backlog == 0 {
+		return "the run holds " + human(f.roomBytes)
+	}
+	return fmt.Sprintf("the run holds %s, %s of it for what is on the holding disk", human(f.roomBytes), human(backlog))
 }
 
 // saving is what putting the full off saves.
@@ -181,7 +186,7 @@ func (f *fitting) leaveOut(backlog int64, may func(*choice) bool) {
 		}
 		f.remember(c)
 		f.totalBytes -= f.cost(c)
-		c.dropped = fmt.Sprintf("level %d of %s does not fit into the run's %s", c.entry.Level, human(c.entry.StoredBytes), human(f.roomBytes))
+		c.dropped = fmt.Sprintf("level %d of %s does not fit: %s", c.entry.Level, human(c.entry.StoredBytes), f.room(backlog))
 	}
 }
 
@@ -191,8 +196,10 @@ func (f *fitting) remember(c *choice) { f.undo = append(f.undo, undoStep{c: c, b
 func (f *fitting) reinstate() {
 	for _, step := range slices.Backward(f.undo) {
 		if b := f.base(step.c); step.before.entry.Level == 0 && b != nil && b.dropped != "" && len(b.img.Dumps) == 0 {
-			// Nothing to be a delta to: the clone waits one night with its base.
-			step.c.dropped = fmt.Sprintf("its base %s is not dumped tonight: %s", b.img.DLE, b.dropped)
+			// Nothing for a full to be a delta to: the clone waits for its base.
+			if step.c.dropped != "" {
+				step.c.dropped = fmt.Sprintf("its base %s is not dumped tonight: %s", b.img.DLE, b.dropped)
+			}
 			continue
 		}
 		backlog := int64(0)

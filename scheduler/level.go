@@ -34,6 +34,7 @@ func decide(img Image, now time.Time) choice {
 		OrigBytes: est.full.orig, StoredBytes: est.full.stored,
 	}
 	neverFull := img.Policy.Strategy == StrategyNoFull || img.Policy.Strategy == StrategyIncrOnly
+	inc, possible := incremental(img, est)
 	switch {
 	case est.last < 0:
 		c.entry.Reason = cmp.Or(img.MustFull, "first dump")
@@ -43,20 +44,17 @@ func decide(img Image, now time.Time) choice {
 		c.entry.Note = fmt.Sprintf("Full dump of %s: %s.", img.DLE, img.MustFull)
 	case img.Policy.Strategy == StrategyNoInc:
 		c.entry.Reason = "strategy noinc: a full in each run"
+	case !possible:
+		c.entry.Reason = "no dump of a lower level to build on"
 	case img.Force == catalog.ForceFull && !neverFull:
 		c.forced = true
 		c.entry.Reason = "full forced by the administrator"
 		c.entry.Note = fmt.Sprintf("Forcing full dump of %s as directed.", img.DLE)
-		c.fallBack(img, est)
+		c.fallBack(inc)
 	case due && !neverFull && img.Force != catalog.ForceLevel1 && img.Force != catalog.ForceBump:
 		c.entry.Reason = dueReason(img, overdue)
-		c.fallBack(img, est)
+		c.fallBack(inc)
 	default:
-		inc, ok := incremental(img, est)
-		if !ok {
-			c.entry.Reason = "no dump of a lower level to build on"
-			break
-		}
 		c.entry = inc
 		c.remark(due && !neverFull, neverFull)
 	}
@@ -64,11 +62,7 @@ func decide(img Image, now time.Time) choice {
 }
 
 // fallBack gives the full an incremental to fall back to, and makes it the more urgent the longer it is overdue.
-func (c *choice) fallBack(img Image, est estimates) {
-	inc, ok := incremental(img, est)
-	if !ok {
-		return
-	}
+func (c *choice) fallBack(inc Entry) {
 	c.degraded = &inc
 	c.urgency += c.overdue
 	c.entry.Priority = c.urgency
@@ -117,8 +111,11 @@ func days(n float64) string {
 // incremental gives the dump that an incremental would be tonight: level 1 after a full, else the current level or the
 // next. There is none when no dump of a lower level is left.
 func incremental(img Image, est estimates) (Entry, bool) {
+	if est.last < 0 {
+		return Entry{}, false
+	}
 	level, reason := nextLevel(img, est)
-	base, ok := catalog.BaseFor(img.Dumps, level)
+	base, ok := est.below(level)
 	if !ok {
 		return Entry{}, false
 	}
@@ -161,17 +158,11 @@ func bump(img Image, est estimates) (catalog.Level, string) {
 		return est.last, fmt.Sprintf("level %d used %d of %d times before a bump", est.last, est.runs, img.Policy.BumpDays)
 	}
 	threshold := bumpThreshold(img.Policy, est)
-	saving := est.at(img, est.last) - est.at(img, est.last+1)
+	saving := est.at(est.last) - est.at(est.last+1)
 	if saving < threshold {
 		return est.last, fmt.Sprintf("level %d would save %s, less than the threshold of %s", est.last+1, human(saving), human(threshold))
 	}
 	return est.last + 1, fmt.Sprintf("level %d saves %s (threshold %s)", est.last+1, human(saving), human(threshold))
-}
-
-// at is the size before compression of a dump at level.
-func (e estimates) at(img Image, level catalog.Level) int64 {
-	base, _ := catalog.BaseFor(img.Dumps, level)
-	return e.incremental(base.ID).orig
 }
 
 func bumpThreshold(p Policy, est estimates) int64 {
