@@ -60,7 +60,8 @@ type Device interface {
 	Files(ctx context.Context) ([]File, error)
 	// Create begins file number with its header. It gives ErrEndOfMedium when not even the header and one block fit.
 	Create(ctx context.Context, number int, h Header) (PartWriter, error)
-	// Open opens a file to read; ErrNoFile when there is none.
+	// Open opens a file to read, the label as number 0; ErrNoFile when there is none. A header that cannot be parsed is no
+	// error here: the data behind it may be good.
 	Open(ctx context.Context, number int) (PartReader, error)
 	// Room is how many bytes of files (headers included) still fit; it may be less by the time one writes.
 	Room(ctx context.Context) (int64, error)
@@ -86,6 +87,7 @@ type PartWriter interface {
 type PartReader interface {
 	io.ReaderAt
 	io.Closer
+	// Header is the zero Header when the block cannot be parsed.
 	Header() Header
 	// RawHeader is the header block as it lies on the medium.
 	RawHeader() []byte

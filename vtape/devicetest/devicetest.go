@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"sync"
@@ -441,12 +440,28 @@ func testMisuse(t *testing.T, open Open) {
 			t.Errorf("create with %s: %v", what, err)
 		}
 	}
-	for _, number := range []int{-1, 0} {
-		_, err := dev.Open(ctx, number)
-		wantErr(t, fmt.Sprintf("open file %d", number), err, vtape.ErrNoFile)
-	}
+	_, err := dev.Open(ctx, -1)
+	wantErr(t, "open file -1", err, vtape.ErrNoFile)
+	checkLabelFile(t, dev)
 	Check(t, dev, 1, Header(1), []byte("first"))
 	checkFiles(t, dev, vtape.File{Number: 1, Bytes: 5})
+}
+
+// checkLabelFile opens the label as file 0.
+func checkLabelFile(t testing.TB, dev vtape.Device) {
+	t.Helper()
+	want, err := dev.ReadLabel(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := dev.Open(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if diff := cmp.Diff(want, r.Header()); diff != "" || len(r.RawHeader()) != vtape.HeaderBytes {
+		t.Errorf("file 0: %d bytes of header (-label +file 0):\n%s", len(r.RawHeader()), diff)
+	}
 }
 
 func testCancelled(t *testing.T, open Open) {

@@ -200,7 +200,7 @@ func (d *Device) openPart(ctx context.Context, number int) (*partReader, error) 
 	if err != nil {
 		return nil, err
 	}
-	if number < 1 {
+	if number < 0 {
 		return nil, vtape.ErrNoFile
 	}
 	e, err := find(list, number)
@@ -212,13 +212,8 @@ func (d *Device) openPart(ctx context.Context, number int) (*partReader, error) 
 		return nil, err
 	}
 	r.label = labelOf(list)
-	r.header, err = vtape.ParseHeader(r.raw)
-	if err == nil && r.header.Type == vtape.TypeTapeStart {
-		err = errors.New("a label in the place of a part")
-	}
-	if err != nil {
-		damage := &vtape.Damage{Label: r.label, File: number, Length: vtape.HeaderBytes, Err: err}
-		return nil, errors.Join(damage, r.Close())
+	if h, err := vtape.ParseHeader(r.raw); err == nil {
+		r.header = h
 	}
 	return r, nil
 }

@@ -18,6 +18,28 @@ import (
 type Stream struct {
 	*joined.Reader
 	parts []catalog.Part
+
+	tolerate func(error)
+	mu       sync.Mutex
+	told     map[int]bool // part numbers whose header tolerate was told of
+}
+
+// Tolerate makes the stream read on behind a header that is not the one written: the catalog knows all that it says, and
+// whoever checks the data needs it not. Note is told of each such header once. It is called before the first read.
+func (s *Stream) Tolerate(note func(error)) { s.tolerate = note }
+
+// accept tells whether the stream goes on behind a damaged header.
+func (s *Stream) accept(p catalog.Part, err error) bool {
+	if s.tolerate == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.told[p.Number] {
+		s.told[p.Number] = true
+		s.tolerate(err)
+	}
+	return true
 }
 
 // OpenDevice gives the volume with that label. It is called once for each label, by one goroutine at a time.
@@ -29,6 +51,7 @@ func OpenCopy(ctx context.Context, parts []catalog.Part, open OpenDevice) (*Stre
 	if err := checkParts(parts); err != nil {
 		return nil, err
 	}
+	s := &Stream{parts: parts, told: map[int]bool{}}
 	devices := &devices{open: open, byLabel: make(map[catalog.Label]vtape.Device)}
 	var pieces []joined.Piece
 	for _, p := range parts {
@@ -37,14 +60,15 @@ func OpenCopy(ctx context.Context, parts []catalog.Part, open OpenDevice) (*Stre
 			if err != nil {
 				return nil, err
 			}
-			r, err := openPart(ctx, dev, p)
+			r, err := openPart(ctx, dev, p, s.accept)
 			if err != nil {
 				return nil, err // not r: a nil *partReader in an interface is not nil
 			}
 			return r, nil
 		}})
 	}
-	return &Stream{Reader: joined.New(pieces), parts: parts}, nil
+	s.Reader = joined.New(pieces)
+	return s, nil
 }
 
 // checkParts makes sure that the parts are all of one copy, from the first on.
@@ -93,7 +117,7 @@ func (d *devices) get(ctx context.Context, label catalog.Label) (vtape.Device, e
 // VerifyPart reads a part from its volume and compares header, size and checksums with the catalog. Checksums that the
 // catalog does not know (0) are not compared.
 func VerifyPart(ctx context.Context, dev vtape.Device, p catalog.Part) error {
-	r, err := openPart(ctx, dev, p)
+	r, err := openPart(ctx, dev, p, func(catalog.Part, error) bool { return false })
 	if err != nil {
 		return err
 	}
@@ -131,7 +155,8 @@ type partReader struct {
 	p catalog.Part
 }
 
-func openPart(ctx context.Context, dev vtape.Device, p catalog.Part) (*partReader, error) {
+// openPart opens the file of a part. Accept is asked whether a header that is not the one written will do.
+func openPart(ctx context.Context, dev vtape.Device, p catalog.Part, accept func(catalog.Part, error) bool) (*partReader, error) {
 	r, err := dev.Open(ctx, p.File)
 	switch {
 	case err == nil:
@@ -140,17 +165,36 @@ func openPart(ctx context.Context, dev vtape.Device, p catalog.Part) (*partReade
 	default:
 		return nil, damage(p, 0, vtape.HeaderBytes, err)
 	}
-	if err := checkPart(r, p); err != nil {
+	err = checkHeader(r, p)
+	if err != nil && accept(p, err) {
+		err = nil
+	}
+	if n := r.SizeBytes(); err == nil && n != p.Bytes {
+		err = damage(p, vtape.HeaderBytes+min(n, p.Bytes), 0, fmt.Errorf("%d bytes of data, want %d", n, p.Bytes))
+	}
+	if err != nil {
 		_ = r.Close() // it was only read
 		return nil, err
 	}
 	return &partReader{PartReader: r, p: p}, nil
 }
 
-// checkPart makes sure that a file is the part it should be.
-func checkPart(r vtape.PartReader, p catalog.Part) error {
+// checkReadable makes sure that a file begins with the header of a file.
+func checkReadable(r vtape.PartReader) error {
+	_, err := vtape.ParseHeader(r.RawHeader())
+	if err == nil && r.Header().Type == vtape.TypeTapeStart {
+		err = errors.New("a label in the place of a part")
+	}
+	return err
+}
+
+// checkHeader makes sure that a file is the part it should be.
+func checkHeader(r vtape.PartReader, p catalog.Part) error {
 	h := r.Header()
-	var err error
+	err := checkReadable(r)
+	if err != nil {
+		return damage(p, 0, vtape.HeaderBytes, err)
+	}
 	if sum := vtape.Checksum(r.RawHeader()); p.HeaderCRC != 0 && sum != p.HeaderCRC {
 		err = fmt.Errorf("header has checksum %08x, want %08x", sum, p.HeaderCRC)
 	} else if h.Type != vtape.TypeSplitFile && h.Type != vtape.TypeFile {
@@ -162,9 +206,6 @@ func checkPart(r vtape.PartReader, p catalog.Part) error {
 	}
 	if err != nil {
 		return damage(p, 0, vtape.HeaderBytes, err)
-	}
-	if n := r.SizeBytes(); n != p.Bytes {
-		return damage(p, vtape.HeaderBytes+min(n, p.Bytes), 0, fmt.Errorf("%d bytes of data, want %d", n, p.Bytes))
 	}
 	return nil
 }

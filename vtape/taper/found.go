@@ -38,6 +38,11 @@ func ReadVolume(ctx context.Context, dev vtape.Device) (label vtape.Header, file
 			return label, files, damaged, err
 		}
 		r, err := dev.Open(ctx, f.Number)
+		if err == nil {
+			if err = checkReadable(r); err != nil {
+				_ = r.Close() // it was only read
+			}
+		}
 		if err != nil {
 			place := catalog.Part{Label: label.Label, File: f.Number}
 			damaged = append(damaged, damage(place, 0, vtape.HeaderBytes, err))
