@@ -70,22 +70,45 @@ func (s *Site) openReplica(ctx context.Context, d catalog.Dump, p stored) (*repl
 	fr, err := frames.Open(p, p.Size(), frames.ReadOptions{
 		Compress: d.Compress != "", Identities: ids, RawBytes: d.OrigBytes,
 	})
-	if err != nil {
+	if errors.Is(err, frames.ErrNoIdentity) {
 		return nil, nil, named(p, err)
+	}
+	if err != nil {
+		return nil, nil, named(p, somewhere(p, err))
 	}
 	if why := fr.Rebuilt(); why != nil {
 		s.note("%s: seek table rebuilt: %v", p.Name(), why)
 	}
 	image, err := qcow2.Open(fr, fr.Size())
 	if err != nil {
-		return nil, nil, named(p, err)
+		return nil, nil, named(p, damagedAt(fr, 0, err))
 	}
 	set, err := image.Set(ctx)
 	if err != nil {
-		return nil, nil, named(p, err)
+		return nil, nil, named(p, somewhere(p, err))
 	}
 	r := &replica{stored: p, frames: fr, image: image}
 	return r, set, named(p, r.checkStructure(set))
+}
+
+// somewhere says that it does not show which byte of the stream is wrong.
+func somewhere(p stored, err error) error {
+	var known *frames.DamageError
+	if errors.As(err, &known) {
+		return err
+	}
+	return &frames.DamageError{StoredLength: p.Size(), Err: err}
+}
+
+// damagedAt says that err is about the frame that holds the byte at off of the raw stream. A frame that is compressed
+// has a checksum of its own; one that is not is only seen to be wrong by what it holds.
+func damagedAt(fr *frames.Reader, off int64, err error) error {
+	var known *frames.DamageError
+	if errors.As(err, &known) || fr.Size() == 0 {
+		return err
+	}
+	_, _, stored, length := fr.FrameInfo(fr.FrameAt(off))
+	return &frames.DamageError{StoredOffset: stored, StoredLength: length, Err: err}
 }
 
 func (r *replica) metadataBytes(set *qcow2.Set) int64 {
@@ -118,7 +141,7 @@ func (r *replica) checkStructure(set *qcow2.Set) error {
 			return err
 		}
 		if !bytes.Equal(want, got) {
-			return fmt.Errorf("qcow2 stream: metadata at byte %d are not what the writer makes", off)
+			return damagedAt(r.frames, off, fmt.Errorf("qcow2 stream: metadata at byte %d are not what the writer makes", off))
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"holdfast/catalog"
@@ -97,32 +96,43 @@ func (s *Site) openPlaces(ctx context.Context, d catalog.Dump) ([]stored, error)
 	return places, errs
 }
 
-// openCopy opens a copy on volumes. The checksums of the part headers are left to Verify: a header whose words are
-// right does not keep its data from being restored.
+// openCopy opens a copy on volumes. A damaged part header does not keep its data from being restored: the catalog knows
+// what it said, and each block is checked all the same.
 func (s *Site) openCopy(ctx context.Context, c catalog.Copy) (stored, error) {
 	open := func(ctx context.Context, label catalog.Label) (vtape.Device, error) {
 		return s.Device(ctx, c.Storage, label)
 	}
-	parts := slices.Clone(c.Parts)
-	for i := range parts {
-		parts[i].HeaderCRC = 0
-	}
-	r, err := taper.OpenCopy(ctx, parts, open)
+	r, err := taper.OpenCopy(ctx, c.Parts, open)
 	if err != nil {
 		return nil, err
 	}
+	r.Tolerate(func(err error) { s.note("%v: the header is not needed, the data are read all the same", err) })
 	return copyStream{r, c, open}, nil
 }
 
-// named adds to damage of a stream where it lies: volume, file and bytes, or the holding file.
+// named adds to an error of a stream where it lies: volume, file and bytes, or the holding file; the place as a whole
+// when no bytes are known.
 func named(p stored, err error) error {
 	var damage *frames.DamageError
-	if err == nil || !errors.As(err, &damage) {
+	var known *vtape.Damage
+	switch {
+	case err == nil || errors.As(err, &known):
 		return err
+	case !errors.As(err, &damage):
+		return fmt.Errorf("%s: %w", p.Name(), err)
 	}
-	at := p.Locate(damage.StoredOffset)
-	if at.Path != "" {
-		return fmt.Errorf("%s: %w", at, err)
+	var errs error
+	off, end := damage.StoredOffset, damage.StoredOffset+damage.StoredLength
+	for { // a frame may lie in several parts
+		at := p.Locate(off)
+		if at.Path != "" {
+			return fmt.Errorf("%s: %w", at, err)
+		}
+		length := min(end-off, at.Left)
+		errs = errors.Join(errs, &vtape.Damage{Label: at.Label, File: at.File, Offset: at.Offset, Length: length, Err: err})
+		off += at.Left
+		if off >= end || at.Left <= 0 {
+			return errs
+		}
 	}
-	return &vtape.Damage{Label: at.Label, File: at.File, Offset: at.Offset, Length: min(damage.StoredLength, at.Left), Err: err}
 }
