@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// cacheSegments is how many segments a map keeps at hand: 130 KiB each. Sequential users need one, and a few that run
+// cacheSegments is how many segments a map keeps at hand: up to 132 KiB each. Sequential users need one, and a few that run
 // ahead of one another a few.
 const cacheSegments = 8
 
@@ -199,11 +199,14 @@ func (m *Map) Range(first, end int64, yield func(cluster int64, d Digest) error)
 	return nil
 }
 
-// Segment is SegmentClusters clusters of a map. It does not change; a nil one is all zeros.
+// Segment is SegmentClusters clusters of a map. It does not change; a nil one is all zeros. It takes as much memory as
+// it has digests: an image may have few in each of thousands of segments.
 type Segment struct {
 	number  int64
 	present [bitmapBytes]byte
-	digests [SegmentClusters]Digest
+	fresh   [bitmapBytes]byte
+	before  [bitmapBytes]uint16 // fresh bits before each byte of fresh
+	digests []Digest
 }
 
 // Lookup gives a cluster's digest, false for a cluster that is zero. The cluster is counted from the image's start and
@@ -212,47 +215,41 @@ func (s *Segment) Lookup(cluster int64) (Digest, bool) {
 	if s == nil {
 		return Digest{}, false
 	}
-	bit := cluster % SegmentClusters
-	if s.present[bit/8]&(1<<(bit%8)) == 0 {
+	i, bit := cluster%SegmentClusters/8, cluster%8
+	if s.present[i]&(1<<bit) == 0 {
 		return Digest{}, false
 	}
-	return s.digests[bit], true
+	upTo := s.fresh[i] & (2<<bit - 1) // the digest is that of the last fresh cluster, this one included
+	return s.digests[int(s.before[i])+bits.OnesCount8(upTo)-1], true
 }
 
-// decode spreads the digests of a segment over its clusters, and tells whether it is in the one right form: bitmaps
-// that fit each other, the digests and the image, and no digest that equals the one before it.
+// decode takes a segment from the file, and tells whether it is in the one right form: bitmaps that fit each other, the
+// digests and the image, and no digest that equals the one before it.
 func (s *Segment) decode(body []byte, clusters int64) bool {
 	copy(s.present[:], body[presentAt:freshAt])
-	fresh, digests := body[freshAt:digestsAt], body[digestsAt:]
-	count := 0
-	for i, b := range fresh {
-		if b&^s.present[i] != 0 {
-			return false
+	copy(s.fresh[:], body[freshAt:digestsAt])
+	count, last := 0, int64(-1)
+	for i, b := range s.fresh {
+		p := s.present[i]
+		if b&^p != 0 || count == 0 && p != 0 && bits.TrailingZeros8(b) != bits.TrailingZeros8(p) {
+			return false // a digest of nothing, or a cluster without any digest before it
 		}
+		s.before[i] = uint16(count)
 		count += bits.OnesCount8(b)
+		if p != 0 {
+			last = int64(i*8 + bits.Len8(p) - 1)
+		}
 	}
-	if count*digestBytes != len(digests) {
+	p := body[digestsAt:]
+	if count*digestBytes != len(p) || s.number*SegmentClusters+last >= clusters {
 		return false
 	}
-	var d Digest
-	for i, started := int64(0), false; i < SegmentClusters; i++ {
-		mask := byte(1) << (i % 8)
-		if s.present[i/8]&mask == 0 {
-			continue
-		}
-		isFresh := fresh[i/8]&mask != 0
-		if s.number*SegmentClusters+i >= clusters || !started && !isFresh {
+	s.digests = make([]Digest, count)
+	for i := range s.digests {
+		s.digests[i] = Digest(p[i*digestBytes:])
+		if i > 0 && s.digests[i] == s.digests[i-1] {
 			return false
 		}
-		if isFresh {
-			next := Digest(digests[:digestBytes])
-			if started && next == d {
-				return false
-			}
-			d, digests = next, digests[digestBytes:]
-		}
-		started = true
-		s.digests[i] = d
 	}
 	return true
 }
