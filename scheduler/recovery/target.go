@@ -95,10 +95,11 @@ func WriteFile(fsys vfs.FS, path string, force bool, write func(w io.Writer) err
 
 func writeFile(fsys vfs.FS, path string, write func(f vfs.File) error) error {
 	part := path + ".holdfast-partial"
-	f, err := fsys.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	opened, err := fsys.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
+	f := &steadyFile{File: opened}
 	if err = write(f); err == nil {
 		err = f.Sync()
 	}
@@ -142,13 +143,14 @@ func (c *Chain) toDevice(ctx context.Context, o Output, info fs.FileInfo) error 
 		return fmt.Errorf("restore to %s: %w: mounted at %s", o.Path, ErrBusy, at)
 	}
 	// O_EXCL on a block device fails while the kernel has it in use: mounted, in a volume group, in an array.
-	f, err := c.site.FS.OpenFile(o.Path, os.O_RDWR|os.O_EXCL, 0)
+	opened, err := c.site.FS.OpenFile(o.Path, os.O_RDWR|os.O_EXCL, 0)
 	if errors.Is(err, syscall.EBUSY) {
 		return fmt.Errorf("restore to %s: %w: %w", o.Path, ErrBusy, err)
 	}
 	if err != nil {
 		return fmt.Errorf("restore to %s: %w", o.Path, err)
 	}
+	f := &steadyFile{File: opened}
 	size, err := f.Seek(0, io.SeekEnd)
 	if err == nil && size < c.size {
 		err = fmt.Errorf("%w: it has %d bytes, the image needs %d", ErrTooSmall, size, c.size)
