@@ -81,7 +81,7 @@ func (a *app) restore(c *cli.Context) error {
 	defer bar.end()
 	d, err := recovery.Select(c.Context, src.Catalog, wanted)
 	if errors.Is(err, recovery.ErrNoDump) && c.String("from-media") == "" {
-		return neverDumped(c, wanted, err)
+		return neverDumped(c, src.Catalog, wanted, err)
 	}
 	if err != nil {
 		return err
@@ -102,15 +102,19 @@ func (a *app) restore(c *cli.Context) error {
 	return nil
 }
 
-// neverDumped says of a disk that is configured and has no dump just that; other errors it leaves as they are.
-func neverDumped(c *cli.Context, w recovery.Wanted, err error) error {
+// neverDumped says of a disk that is configured and not in the catalog just that; other errors it leaves as they are.
+func neverDumped(c *cli.Context, known recovery.Catalog, w recovery.Wanted, err error) error {
 	cfg, cfgErr := loadConfig(c)
-	if cfgErr != nil || w.Run != "" || w.Level >= 0 || !w.At.IsZero() {
+	if cfgErr != nil {
 		return err
 	}
 	for _, d := range cfg.Match(w.VM) {
-		if w.Disk == "" || w.Disk == d.Disk {
-			return withHint(fmt.Errorf("%s has never been dumped", d.Name()), "`holdfast run %s` dumps it", w.VM)
+		if w.Disk != "" && w.Disk != d.Disk {
+			continue
+		}
+		name := d.Name()
+		if dumps, dumpsErr := known.Dumps(c.Context, &name); dumpsErr == nil && len(dumps) == 0 {
+			return withHint(fmt.Errorf("%s has never been dumped", name), "`holdfast run %s` dumps it", name)
 		}
 	}
 	return err
