@@ -68,7 +68,7 @@ type Storage struct {
 	PartSize    Size       `yaml:"part-size" doc:"Longest part of a dump on a vtape, a multiple of 128KiB; 0: a quarter of volume-size, at most 1GiB."`
 	Label       string     `yaml:"label" jsonschema:"required" doc:"Labels of new vtapes: the run of % becomes the number, so DEMO-%%% gives DEMO-001."`
 	RunVolumes  int        `yaml:"run-volumes" doc:"Vtapes that one run may fill."`
-	KeepVolumes int        `yaml:"keep-volumes" doc:"This many of the vtapes written last are never overwritten; those that a kept dump needs never are anyway."`
+	KeepVolumes int        `yaml:"keep-volumes" doc:"This many of the vtapes written last are never overwritten, nor what the dumps on them build on. Whatever it says, the latest dump of each image stays with all it builds on; the other vtapes are used again, the oldest first."`
 }
 
 // DumpType is a set of settings for DLEs. In a Config each is complete: what it did not set is filled in.
