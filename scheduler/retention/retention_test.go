@@ -15,7 +15,9 @@ import (
 
 var now = time.Date(2025, 3, 20, 1, 0, 0, 0, time.UTC)
 
-func stamp(day int) catalog.Stamp { return catalog.NewStamp(time.Date(2025, 3, day, 1, 0, 0, 0, time.UTC)) }
+func stamp(day int) catalog.Stamp {
+	return catalog.NewStamp(time.Date(2025, 3, day, 1, 0, 0, 0, time.UTC))
+}
 
 // volume is a volume of the storage "main", written on a day of March; 0: never.
 func volume(label string, day int) catalog.Volume {
