@@ -21,6 +21,8 @@ type Chain struct {
 	// digests is the whole disk's block map at the time of the dump; nil when it is lost.
 	digests *Map
 	size    int64
+	// strict is set when a block that cannot be compared with its digest is not checked by anything else.
+	strict  bool
 	mapLost sync.Once
 }
 
@@ -43,7 +45,11 @@ func (s *Site) OpenChain(ctx context.Context, d catalog.Dump) (*Chain, error) {
 		c.layers = append(c.layers, l)
 	}
 	c.divide()
-	if err := c.openDigests(d); err != nil {
+	err = c.openDigests(d)
+	if err == nil {
+		err = c.proveBare(ctx)
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -119,6 +125,8 @@ func (c *Chain) check(cluster int64, data []byte) error {
 	}
 	want, ok, err := c.digests.Lookup(cluster)
 	switch {
+	case err != nil && c.strict:
+		return fmt.Errorf("block map: %w", err)
 	case err != nil:
 		c.mapLost.Do(func() { c.site.note("%s: block map: %v; blocks are checked by the frames' checksums", c.top().ID, err) })
 		return nil

@@ -2,7 +2,7 @@
 // pipe, and proves dumps good where they lie.
 //
 // Its one invariant: no byte is handed out that was not checked. A cluster is compared with the digest taken when it
-// was dumped; where there is no block map, the frame's own checksum stands for it. A place that is damaged is left for
+// was dumped; where there is no block map, the frame's own checksum stands for it, or that of the whole stream. A place that is damaged is left for
 // another copy; when there is none, the restore stops and names the volume, the file and the bytes.
 package recovery
 

@@ -22,7 +22,6 @@ var errInjected = errors.New("injected fault")
 
 // fault is what goes wrong in a night, and when.
 type fault struct {
-	// from tells of the n-th event whether it counts: see the methods below.
 	kind  faultKind
 	n     int
 	night int
@@ -39,6 +38,7 @@ const (
 	noCatalog  faultKind = "no-catalog" // from the n-th commit on none succeeds
 	killed     faultKind = "killed"     // at the n-th change or commit the program ends; files are as written
 	powerLost  faultKind = "power"      // at the n-th change or commit the power goes; files are as synced
+	powerAt    faultKind = "power-at"   // the same at the n-th commit
 )
 
 // trouble makes a fault happen. One lock over files and catalog: what comes after the end of the world is refused
@@ -89,6 +89,9 @@ func (tr *trouble) verdict(what string, kind vfs.OpKind) error {
 		now = tr.over && !isCommit
 	case noCatalog:
 		now = isCommit && tr.commits >= tr.n
+	case powerAt:
+		tr.over = tr.over || isCommit && tr.commits == tr.n
+		now = tr.over
 	case killed, powerLost:
 		tr.over = tr.over || (isChange || isCommit) && tr.changes+tr.commits == tr.n
 		now = tr.over
@@ -155,7 +158,7 @@ func sweep(t *testing.T, base *site, f fault) {
 			next := s.snapshot(t, s.mem)
 			s.close()
 			s = next
-		case powerLost:
+		case powerLost, powerAt:
 			next := s.fork(t)
 			s.close()
 			s = next
@@ -245,8 +248,13 @@ func sweepAll(t *testing.T, kind faultKind, budget int) {
 		c := count(t, base, night)
 		n := map[faultKind]int{
 			failChange: c.changes, failLook: c.looks, failCommit: c.commits, diskFull: c.changes, diskGone: c.changes,
-			noCatalog: c.commits, killed: c.changes + c.commits, powerLost: c.changes + c.commits,
+			noCatalog: c.commits, killed: c.changes + c.commits, powerLost: c.changes + c.commits, powerAt: c.commits,
 		}[kind]
+		if kind == powerAt && night == 0 {
+			budget = len(all) * n // every commit of the first night
+		} else if kind == powerAt {
+			return
+		}
 		t.Logf("night %d: %d points", night, n)
 		for _, at := range points(n, budget/len(all)) {
 			t.Run(fmt.Sprintf("night%d-%d", night, at), func(t *testing.T) {
@@ -263,7 +271,7 @@ func TestFaults(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("all", func(t *testing.T) {
 		for kind, budget := range map[faultKind]int{
-			failChange: 80, failLook: 40, failCommit: 40, diskFull: 20, diskGone: 20, noCatalog: 20,
+			failChange: 48, failLook: 20, failCommit: 32, diskFull: 12, diskGone: 12, noCatalog: 12,
 		} {
 			t.Run(string(kind), func(t *testing.T) {
 				t.Parallel()
@@ -288,7 +296,7 @@ func checkGoroutines(t *testing.T, before int) {
 
 // Killed or without power at any moment: the same.
 func TestCrashes(t *testing.T) {
-	for _, kind := range []faultKind{powerLost, killed} {
-		t.Run(string(kind), func(t *testing.T) { sweepAll(t, kind, 100) })
+	for kind, budget := range map[faultKind]int{powerLost: 72, powerAt: 0, killed: 40} {
+		t.Run(string(kind), func(t *testing.T) { sweepAll(t, kind, budget) })
 	}
 }
