@@ -85,7 +85,7 @@ func TestRunMailsReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-served
-	if said := call(1, "flush"); !strings.Contains(said, "mail the report") {
+	if said := call(1, "run"); !strings.Contains(said, "mail the report") {
 		t.Errorf("a mail that could not be sent is not told: %q", said)
 	}
 }

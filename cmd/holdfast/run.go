@@ -77,6 +77,17 @@ func (a *app) night(c *cli.Context, command string) error {
 		return err
 	}
 	a.warn(s.Config)
+	if command == nightly.CommandFlush {
+		held, err := s.Store.Held(c.Context)
+		if err != nil {
+			return err
+		}
+		if len(held) == 0 {
+			// A run that does nothing would only hide the last one from report and status.
+			fmt.Fprintln(a.stderr, "nothing is on the holding disk")
+			return nil
+		}
+	}
 	stop := a.watch(c.Context, s)
 	report, err := s.Run(c.Context, o)
 	stop()

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dustin/go-humanize"
+
+	"holdfast/catalog"
 	"holdfast/dumpers"
 	"holdfast/internal/vfs"
 	"holdfast/vtape"
@@ -89,7 +92,7 @@ func (n *Night) checkHolding(f *findings) {
 			f.add(SeverityError, "is its file system mounted? Does it belong to this user?", "holding disk %s: %v", u.Path, u.Err)
 			continue
 		}
-		f.add(SeverityNote, "", "holding disk %s: room for %d bytes, %d used", u.Path, u.Room, u.Used)
+		f.add(SeverityNote, "", "holding disk %s: room for %s, %s used", u.Path, size(u.Room), size(u.Used))
 	}
 }
 
@@ -129,6 +132,10 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
 		return
 	}
+	for _, slot := range unknownVolumes(inv, volumes) {
+		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast restore --from-media` reads it without one",
+			"storage %s: slot %s holds volume %s, which the catalog does not know", st.Name, slot.Slot, slot.Label)
+	}
 	choice, err := library.Pick(inv, volumes, keep)
 	switch {
 	case err != nil:
@@ -139,6 +146,23 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 		f.add(SeverityNote, "", "storage %s: the next run overwrites volume %s in slot %s", st.Name, choice.Label, choice.Slot)
 	}
 }
+
+// unknownVolumes are those in the library that the catalog has no word of.
+func unknownVolumes(inv []library.SlotInfo, volumes []catalog.Volume) []library.SlotInfo {
+	known := map[catalog.Label]bool{}
+	for _, v := range volumes {
+		known[v.Label] = true
+	}
+	var out []library.SlotInfo
+	for _, slot := range inv {
+		if slot.Err == nil && !slot.Blank && !known[slot.Label] {
+			out = append(out, slot)
+		}
+	}
+	return out
+}
+
+func size(bytes int64) string { return humanize.IBytes(uint64(max(0, bytes))) }
 
 func absentHint(err error) string {
 	if errors.Is(err, vtape.ErrAbsent) || errors.Is(err, fs.ErrNotExist) {

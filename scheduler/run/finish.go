@@ -49,7 +49,7 @@ func (s *session) leftovers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var left catalog.HoldingLeft
+	left := catalog.HoldingLeft{Dumps: []catalog.HeldDump{}}
 	for _, h := range held {
 		d, err := s.Store.Dump(ctx, h.Dump)
 		if err != nil {
@@ -58,10 +58,9 @@ func (s *session) leftovers(ctx context.Context) error {
 		left.Dumps = append(left.Dumps, catalog.HeldDump{DLE: d.DLE, Level: d.Level, Stamp: d.Stamp, Bytes: d.StoredBytes})
 		left.Bytes += d.StoredBytes
 	}
-	if len(left.Dumps) > 0 {
-		if err := s.event(ctx, left); err != nil {
-			return err
-		}
+	// Recorded also when nothing is left: what is not on the list is known not to be there.
+	if err := s.event(ctx, left); err != nil {
+		return err
 	}
 	if err := s.pruneMaps(ctx); err != nil {
 		return err

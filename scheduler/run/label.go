@@ -44,6 +44,9 @@ func (n *Night) LabelBlank(ctx context.Context, slot string, label catalog.Label
 	for _, s := range inv {
 		taken = append(taken, s.Label)
 	}
+	if label != "" && !library.Fits(st.Label, label) {
+		return "", fmt.Errorf("label slot %s: %s is not a label of storage %s, whose labels are like %s", slot, label, st.Name, st.Label)
+	}
 	if label == "" {
 		if label, err = lib.NextLabel(taken); err != nil {
 			return "", err

@@ -161,10 +161,7 @@ func (s *session) adopt(ctx context.Context, known map[string]bool) error {
 	for _, dir := range s.Config.Holding {
 		found, err := holding.Scan(s.FS, dir.Dir)
 		if err != nil {
-			if err := s.problem(ctx, "holding disk: %v", err); err != nil {
-				return err
-			}
-			continue
+			continue // Reap looks at the same directories, and tells
 		}
 		for _, f := range found {
 			if f.Err != nil || len(f.Holding.Chunks) == 0 || known[f.Holding.Chunks[0].Path] {

@@ -49,7 +49,16 @@ func (n *Night) Verdicts(ctx context.Context, current catalog.Stamp) (map[catalo
 func (s *session) Next(ctx context.Context) (taper.Mounted, error) {
 	m, err := s.nextVolume(ctx)
 	var none *library.NoVolume
-	if errors.As(err, &none) || errors.Is(err, vtape.ErrAbsent) {
+	switch {
+	case errors.As(err, &none):
+		// Why, slot by slot, stands in the notes once; the dumps that are left each name the fact.
+		for _, why := range none.Reasons {
+			if err := s.note(ctx, "taper", "%s", why); err != nil {
+				return m, err
+			}
+		}
+		return m, fmt.Errorf("%w can be written in storage %s; why not is under NOTES", taper.ErrNoVolume, s.storage.Name)
+	case errors.Is(err, vtape.ErrAbsent):
 		return m, fmt.Errorf("%w: %w", taper.ErrNoVolume, err)
 	}
 	return m, err

@@ -155,7 +155,9 @@ func (l *taperLoop) held(ctx context.Context, j tapeJob) error {
 		return l.giveUp(ctx, j, tapeResult{err: err}, true)
 	}
 	res, err := l.taper.Write(ctx, taper.Dump{ID: d.ID, Header: r.Header(), Held: r, HeldBytes: r.Size()})
-	err = errors.Join(err, r.Close())
+	if closeErr := r.Close(); err == nil {
+		err = closeErr
+	}
 	if err != nil {
 		return l.giveUp(ctx, j, tapeResult{res, err}, true)
 	}
@@ -193,6 +195,7 @@ func (l *taperLoop) giveUp(ctx context.Context, j tapeJob, res tapeResult, held 
 	s := l.s
 	ctx = context.WithoutCancel(ctx)
 	if errors.Is(res.err, taper.ErrNoVolume) && l.off == nil {
+		res.err = noVolume(res.err)
 		l.off = res.err
 		if err := s.event(ctx, catalog.MediaError{Storage: s.storage.Name, Error: res.err.Error()}); err != nil {
 			return err
@@ -213,6 +216,17 @@ func (l *taperLoop) giveUp(ctx context.Context, j tapeJob, res tapeResult, held 
 		Storage: s.storage.Name, DLE: j.dump.DLE, Level: j.dump.Level, Stamp: j.dump.Stamp,
 		Parts: len(res.Parts), Bytes: res.Bytes, Error: res.err.Error(), Held: held, Flush: j.flush,
 	})
+}
+
+// noVolume takes off what was put around the reason: which dump it was that found no volume matters to nobody.
+func noVolume(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil || inner == taper.ErrNoVolume || !errors.Is(inner, taper.ErrNoVolume) {
+			return err
+		}
+		err = inner
+	}
 }
 
 // VolumeStarted records that a volume is being written.

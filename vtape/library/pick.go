@@ -26,10 +26,10 @@ func NextLabel(template string, existing []catalog.Label) (catalog.Label, error)
 	}
 	var highest uint64
 	for _, label := range existing {
-		middle := strings.TrimSuffix(strings.TrimPrefix(string(label), before), after)
-		if before+middle+after != string(label) || len(middle) != digits {
+		if !Fits(template, label) {
 			continue
 		}
+		middle := string(label)[len(before) : len(before)+digits]
 		if n, err := strconv.ParseUint(middle, 10, 63); err == nil {
 			highest = max(highest, n)
 		}
@@ -39,6 +39,16 @@ func NextLabel(template string, existing []catalog.Label) (catalog.Label, error)
 		return "", fmt.Errorf("label template %q: all labels are given; take one with more %%", template)
 	}
 	return catalog.Label(before + number + after), nil
+}
+
+// Fits tells whether a label is one that the template gives.
+func Fits(template string, label catalog.Label) bool {
+	before, rest, _ := strings.Cut(template, "%")
+	after := strings.TrimLeft(rest, "%")
+	digits := len(template) - len(before) - len(after)
+	middle := strings.TrimSuffix(strings.TrimPrefix(string(label), before), after)
+	_, err := strconv.ParseUint(middle, 10, 63)
+	return before+middle+after == string(label) && len(middle) == digits && err == nil
 }
 
 // Choice is the volume to write next.
