@@ -73,7 +73,7 @@ func (a *app) init(c *cli.Context) error {
 	if _, err := os.Lstat(p.config); err == nil {
 		return withHint(fmt.Errorf("%s exists, and is not overwritten", p.config), "name another file with --config, or edit this one")
 	}
-	images, err := findImages(c, p.images)
+	images, err := a.findImages(c, p.images)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *app) init(c *cli.Context) error {
 }
 
 // findImages looks for images, and for what they have to do with one another.
-func findImages(c *cli.Context, dir string) ([]configs.Image, error) {
+func (a *app) findImages(c *cli.Context, dir string) ([]configs.Image, error) {
 	found, err := file.Discover(c.Context, dir)
 	if err != nil {
 		return nil, err
@@ -113,8 +113,12 @@ func findImages(c *cli.Context, dir string) ([]configs.Image, error) {
 		return nil, withHint(fmt.Errorf("no images in %s", dir), "images are files named *.qcow2, *.raw or *.img")
 	}
 	relations, err := file.Relations(c.Context, found)
+	if c.Context.Err() != nil {
+		return nil, c.Context.Err()
+	}
 	if err != nil {
-		return nil, err
+		// The others are compared all the same, and this one is only dumped whole.
+		fmt.Fprintf(a.stderr, "holdfast: warning: not compared with the other images: %v\n", err)
 	}
 	base := map[string]string{}
 	for _, r := range relations {

@@ -129,7 +129,7 @@ func openStore(ctx context.Context, cfg *configs.Config, create bool) (*sqlstore
 
 // sourceOf gives the source of a DLE.
 func sourceOf(d configs.DLE) (dumpers.Source, error) {
-	return file.New(file.Options{Disk: d.Disk, Path: d.Image, Format: string(d.Format)})
+	return file.New(file.Options{Disk: d.Disk, Path: d.Image, Format: string(d.Format), BaseDumped: d.Base != nil})
 }
 
 func readRecipients(path string) ([]age.Recipient, error) {
