@@ -54,9 +54,6 @@ func (b *base) close() {
 // standAlone makes the dump a full that needs no other one.
 func (d *dumping) standAlone(why string) {
 	d.base.close()
-	if d.level > 0 {
-		why = fmt.Sprintf("level 0 instead of %d: %s", d.level, why)
-	}
 	d.level = 0
 	d.remark(why)
 }

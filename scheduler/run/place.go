@@ -35,14 +35,16 @@ func (d *dumping) toHolding(ctx context.Context, p *dumpers.Prepared, info dumpe
 		return catalog.Dump{}, errors.Join(err, w.Abort())
 	}
 	made := d.made(r, info)
+	// The map first: a crash after Finish leaves a dump that the next run takes in, and builds upon. A map without a dump
+	// is pruned.
+	if err := blocks.keep(); err != nil {
+		return made, errors.Join(fmt.Errorf("keep block map: %w", err), w.Abort())
+	}
 	held, err := w.Finish(completed(header, made))
 	if err != nil {
-		return made, errors.Join(err, blocks.drop(), w.Abort())
+		return made, errors.Join(err, w.Abort())
 	}
 	held.Dump = made.ID
-	if err := blocks.keep(); err != nil {
-		return made, errors.Join(fmt.Errorf("keep block map: %w", err), d.holding.Release(held))
-	}
 	if err := d.Store.RecordHeld(context.WithoutCancel(ctx), made, held); err != nil {
 		return made, recorded(err)
 	}
