@@ -19,6 +19,7 @@ import (
 	"holdfast/internal/frames"
 	"holdfast/internal/vfs"
 	"holdfast/scheduler/recovery"
+	"holdfast/vtape"
 )
 
 func (a *app) restoreCommand() *cli.Command {
@@ -274,6 +275,8 @@ func restoreHint(err error, d catalog.Dump, keyGiven bool) error {
 		return withHint(err, "it opens with the key that belonged to the recipients when it was dumped")
 	case errors.Is(err, frames.ErrNoIdentity):
 		return withHint(fmt.Errorf("%s is encrypted, and no key was given", d.ID), "give it with --identity FILE")
+	case errors.Is(err, vtape.ErrAbsent):
+		return withHint(err, "mount the file system of the vtapes, or give their directory with --from-media")
 	case errors.Is(err, recovery.ErrExists):
 		return withHint(err, "--force replaces it")
 	case errors.Is(err, recovery.ErrNeedsProgram):

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -155,7 +156,18 @@ func (s *site) recovery(ids []age.Identity) *recovery.Site {
 // device finds volumes by their labels. Where each was found is kept, so that a restore does not look through the
 // whole library for each part.
 func (s *site) device() func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
+	type volume struct {
+		storage string
+		label   catalog.Label
+	}
+	var mu sync.Mutex // guards found
+	found := map[volume]vtape.Device{}
 	return func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if dev, ok := found[volume{storage, label}]; ok {
+			return dev, nil
+		}
 		st, ok := s.Config.Storage[storage]
 		if !ok {
 			return nil, fmt.Errorf("storage %q is not in the configuration", storage)
@@ -165,6 +177,9 @@ func (s *site) device() func(ctx context.Context, storage string, label catalog.
 			return nil, err
 		}
 		_, dev, err := lib.Load(ctx, label)
+		if err == nil {
+			found[volume{storage, label}] = dev
+		}
 		return dev, err
 	}
 }

@@ -174,8 +174,12 @@ func (a *app) printVerification(v verification, keyGiven bool) {
 	var bytes int64
 	for _, d := range v.Verdicts {
 		bytes += d.Bytes
+		word := "DAMAGED"
+		if d.Absent {
+			word = "ABSENT "
+		}
 		for _, p := range d.Problems {
-			fmt.Fprintf(a.stdout, "DAMAGED  %s  %s\n", d.Dump, p)
+			fmt.Fprintf(a.stdout, "%s  %s  %s\n", word, d.Dump, p)
 		}
 		switch {
 		case len(d.Problems) > 0:
@@ -191,7 +195,7 @@ func (a *app) printVerification(v verification, keyGiven bool) {
 	for _, p := range v.Volumes {
 		fmt.Fprintf(a.stdout, "DAMAGED  %s\n", p)
 	}
-	fmt.Fprintf(a.stdout, "%d good, %d sealed, %d damaged, %d volumes without their label; %d bytes read\n", good, sealed, bad, len(v.Volumes), bytes)
+	fmt.Fprintf(a.stdout, "%d good, %d sealed, %d damaged or absent, %d volumes without their label; %d bytes read\n", good, sealed, bad, len(v.Volumes), bytes)
 	if sealed == 0 {
 		return
 	}

@@ -48,8 +48,11 @@ func (s *Site) openLayer(ctx context.Context, d catalog.Dump) (*layer, error) {
 			l.set, l.metadata = set, r.metadataBytes(set)
 		}
 	}
-	if len(l.replicas) == 0 {
-		return nil, fmt.Errorf("%s: %w", d.ID, errors.Join(ErrNoCopy, err))
+	switch {
+	case len(l.replicas) == 0 && err == nil:
+		return nil, fmt.Errorf("%s: %w", d.ID, ErrNoCopy)
+	case len(l.replicas) == 0:
+		return nil, fmt.Errorf("%s: no copy can be read: %w", d.ID, err)
 	}
 	if err != nil {
 		s.note("%s: a copy is left out: %v", d.ID, err)

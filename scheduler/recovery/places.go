@@ -102,12 +102,31 @@ func (s *Site) openCopy(ctx context.Context, c catalog.Copy) (stored, error) {
 	open := func(ctx context.Context, label catalog.Label) (vtape.Device, error) {
 		return s.Device(ctx, c.Storage, label)
 	}
+	if err := allThere(ctx, c.Parts, open); err != nil {
+		return nil, err
+	}
 	r, err := taper.OpenCopy(ctx, c.Parts, open)
 	if err != nil {
 		return nil, err
 	}
 	r.Tolerate(func(err error) { s.note("%v: the header is not needed, the data are read all the same", err) })
 	return copyStream{r, c, open}, nil
+}
+
+// allThere tells at once which volumes are absent: that is not damage, and nothing has to be read to know it.
+func allThere(ctx context.Context, parts []catalog.Part, open taper.OpenDevice) error {
+	var errs error
+	asked := map[catalog.Label]bool{}
+	for _, p := range parts {
+		if asked[p.Label] {
+			continue
+		}
+		asked[p.Label] = true
+		if _, err := open(ctx, p.Label); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("volume %s: %w", p.Label, err))
+		}
+	}
+	return errs
 }
 
 // named adds to an error of a stream where it lies: volume, file and bytes, or the holding file; the place as a whole

@@ -25,6 +25,8 @@ type Verdict struct {
 	Blocks int64 `json:"blocks"`
 	// Sealed: it is encrypted and no key given opens it, so that only the checksums of its parts were compared.
 	Sealed bool `json:"sealed,omitempty"`
+	// Absent: it is on volumes that are not there, so that nothing is known of it.
+	Absent bool `json:"absent,omitempty"`
 	// Problems name volume, file and bytes; empty: all is well.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -40,8 +42,11 @@ func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 		}
 	}()
 	var out []Verdict
-	if err != nil || len(places) == 0 {
-		out = append(out, Verdict{Dump: d.ID, Problems: problems(errors.Join(noPlace(places, d), err))})
+	if err == nil && len(places) == 0 {
+		err = ErrNoCopy
+	}
+	if err != nil {
+		out = append(out, Verdict{Dump: d.ID, Absent: errors.Is(err, vtape.ErrAbsent), Problems: problems(err)})
 	}
 	if _, chainErr := s.chainOf(ctx, d); chainErr != nil {
 		out = append(out, Verdict{Dump: d.ID, Problems: []string{chainErr.Error()}})
@@ -60,13 +65,6 @@ func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 		out = append(out, v)
 	}
 	return out, nil
-}
-
-func noPlace(places []stored, d catalog.Dump) error {
-	if len(places) > 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", d.ID, ErrNoCopy)
 }
 
 func (s *Site) chainOf(ctx context.Context, d catalog.Dump) ([]catalog.Dump, error) {
