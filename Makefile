@@ -8,7 +8,7 @@ TIMEOUT  ?= 9m
 IMAGES   ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run tools test race fuzz lint fmt fmt-check vet bench golden check
+.PHONY: help build run tools test race fuzz lint fmt fmt-check vet bench micro golden check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,8 +46,11 @@ fmt-check:
 vet:
 	$(GO) vet ./...
 
-bench: tools ## the benchmarks that match BENCH=.
-	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 30m $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
+bench: tools ## the program against qemu-img and zstd, in some four minutes (docs/performance.md)
+	$(GO) test -run '^$$' -bench '^BenchmarkProgram$$' -benchtime 1x -timeout 30m ./cmd/holdfast
+
+micro: tools ## the benchmarks of packages that match BENCH=.
+	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 30m $$(grep -rl --include='*_test.go' '^func Benchmark' . | grep -v '^./cmd/' | xargs -n 1 dirname | sort -u)
 
 golden: ## write the golden files anew; look at the difference before you commit it
 	$(GO) test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
