@@ -110,7 +110,10 @@ func (n *Native) compression() (string, error) {
 // zeros, so a longer one is not compared.
 func (n *Native) checkNative(written int64, sum uint32) error {
 	want := n.header.Native
-	if want.Bytes == 0 || want.Bytes != written || want.Sum == sum {
+	switch {
+	case written < want.Bytes:
+		return fmt.Errorf("%s: decoded stream has %d bytes, the header says %d", n.dump.ID, written, want.Bytes)
+	case want.Bytes == 0 || want.Bytes != written || want.Sum == sum:
 		return nil
 	}
 	return fmt.Errorf("%s: decoded stream has CRC %08x, the header says %08x", n.dump.ID, sum, want.Sum)

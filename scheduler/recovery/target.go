@@ -68,14 +68,18 @@ func (c *Chain) Restore(ctx context.Context, o Output) error {
 
 // toFile writes beside the target and renames, so that an old file stays until the new one is whole.
 func (c *Chain) toFile(ctx context.Context, o Output) error {
-	space, err := c.site.FS.Space(filepath.Dir(o.Path))
+	name, err := behind(c.site.FS, o.Path)
+	if err != nil {
+		return fmt.Errorf("restore to %s: %w", o.Path, err)
+	}
+	space, err := c.site.FS.Space(filepath.Dir(name))
 	if err != nil {
 		return fmt.Errorf("restore to %s: %w", o.Path, err)
 	}
 	if need := c.dataClusters() * qcow2.ClusterBytes; need > space.Free {
 		return fmt.Errorf("restore to %s: %w: %d bytes are free, the data need %d", o.Path, ErrTooSmall, space.Free, need)
 	}
-	if err := writeFile(c.site.FS, o.Path, func(f vfs.File) error { return c.fill(ctx, f, o.Format) }); err != nil {
+	if err := writeFile(c.site.FS, name, func(f vfs.File) error { return c.fill(ctx, f, o.Format) }); err != nil {
 		return fmt.Errorf("restore to %s: %w", o.Path, err)
 	}
 	return nil
@@ -87,10 +91,39 @@ func WriteFile(fsys vfs.FS, path string, force bool, write func(w io.Writer) err
 	if err == nil && !force {
 		return fmt.Errorf("restore to %s: %w", path, ErrExists)
 	}
-	if err := writeFile(fsys, path, func(f vfs.File) error { return write(f) }); err != nil {
+	name, err := behind(fsys, path)
+	if err == nil {
+		err = writeFile(fsys, name, func(f vfs.File) error { return write(f) })
+	}
+	if err != nil {
 		return fmt.Errorf("restore to %s: %w", path, err)
 	}
 	return nil
+}
+
+// maxLinks is how many symbolic links are followed, as many as Linux does.
+const maxLinks = 40
+
+// behind follows symbolic links: what is restored takes the place of the file that a link leads to, not of the link.
+func behind(fsys vfs.FS, name string) (string, error) {
+	for range maxLinks {
+		info, err := fsys.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
+			return name, nil
+		}
+		to := ""
+		if err == nil {
+			to, err = fsys.Readlink(name)
+		}
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Dir(name) + "/" + to // not cleaned: with links among the directories ".." is the kernel's affair
+		}
+		name = to
+	}
+	return "", fmt.Errorf("follow links: %w", syscall.ELOOP)
 }
 
 func writeFile(fsys vfs.FS, path string, write func(f vfs.File) error) error {
