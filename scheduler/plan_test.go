@@ -71,6 +71,7 @@ func levelCases() []planCase {
 			image("after-a-full", "5:0"),
 			image("used-once", "5:0", "6:1:50"),
 			image("saves-enough", "4:0", "5:1:50", "6:1:70"),
+			image("saves-just-enough", "4:0", "5:1:5", "6:1:10"),
 			image("saves-too-little", "4:0", "5:1:4", "6:1:6"),
 			image("second-threshold", "2:0", "3:1:8", "4:1:16", "5:2:8", "6:2:16"),
 			with(image("percent", "4:0", "5:1:50", "6:1:70"), func(img *scheduler.Image) { img.Policy.BumpPercent = 8 }),
@@ -99,6 +100,7 @@ func levelCases() []planCase {
 			forced(catalog.ForceLevel1, image("level-1-due", "1:0", "2:1:50")),
 			forced(catalog.ForceBump, image("bump", "6:0", "7:1:1")),
 			forced(catalog.ForceBump, image("bump-after-a-full", "7:0")),
+			forced(catalog.ForceBump, image("bump-due", "1:0", "2:1:50")),
 			forced(catalog.ForceNoBump, image("no-bump", "4:0", "5:1:50", "6:1:70")),
 			forced(catalog.ForceNoBump, image("no-bump-due", "1:0", "2:1:50")),
 		}},
@@ -110,6 +112,9 @@ func levelCases() []planCase {
 		}},
 		{name: "estimates", images: []scheduler.Image{
 			with(image("no-history-but-a-full", "7:0:500"), compressed),
+			with(image("grows-when-compressed", "7:0:500"), func(img *scheduler.Image) {
+				img.Policy.Compressed, img.Dumps[0].StoredBytes = true, 900*mib
+			}),
 			image("mostly-zero", "1:0:100", "2:1:10", "3:1:15", "4:2:8"),
 			image("grows", "2:0:900", "3:1:10", "4:1:25", "5:1:60", "6:1:100"),
 			image("newest-count-most", "1:0", "2:1:100", "3:2:10", "4:3:10", "5:4:40"),
