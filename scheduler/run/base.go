@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -59,37 +58,29 @@ func (d *dumping) standAlone(why string) {
 }
 
 // chooseBase finds the dump to build on. Where there is none that can be used the dump becomes a full, and why is said.
-func (d *dumping) chooseBase(ctx context.Context, info dumpers.DiskInfo) error {
-	hist, err := d.history(ctx)
-	if err != nil {
-		return recorded(err)
-	}
+func (d *dumping) chooseBase(info dumpers.DiskInfo) {
 	if d.level > 0 {
-		err := d.chooseLower(hist, info)
-		if errors.Is(err, errNoBase) {
+		if err := d.chooseLower(info); err != nil {
 			d.standAlone(err.Error())
-		} else if err != nil {
-			return err
 		}
 	}
 	if d.dle.Base != nil {
-		d.chooseParent(hist)
+		d.chooseParent()
 	}
-	return nil
 }
 
 // chooseLower takes the latest dump of a lower level of the same image.
-func (d *dumping) chooseLower(hist history, info dumpers.DiskInfo) error {
-	b, ok := catalog.BaseFor(hist.restorable(d.dle.Name()), d.level)
+func (d *dumping) chooseLower(info dumpers.DiskInfo) error {
+	b, ok := catalog.BaseFor(d.known.restorable(d.dle.Name()), d.level)
 	if !ok {
-		return fmt.Errorf("%w: no dump of a lower level is left", errNoBase)
+		return errors.New("cannot build on the base: no dump of a lower level is left")
 	}
 	if why := changedKind(info, b); why != "" {
-		return fmt.Errorf("%w: %s", errNoBase, why)
+		return fmt.Errorf("cannot build on the base: %s", why)
 	}
 	m, err := d.maps.Open(b.ID)
 	if err != nil {
-		return fmt.Errorf("%w: block map of %s: %w", errNoBase, b.ID, err)
+		return fmt.Errorf("cannot build on the base: block map of %s: %w", b.ID, err)
 	}
 	d.base.dump, d.base.blockM = b, m
 	return nil
@@ -97,8 +88,8 @@ func (d *dumping) chooseLower(hist history, info dumpers.DiskInfo) error {
 
 // chooseParent opens the latest dump of the base image. A clone's level 0 is a delta to it; the higher levels take from
 // it what an overlay inherits.
-func (d *dumping) chooseParent(hist history) {
-	dumps := hist.restorable(*d.dle.Base)
+func (d *dumping) chooseParent() {
+	dumps := d.known.restorable(*d.dle.Base)
 	if len(dumps) == 0 {
 		if d.level == 0 {
 			d.remark(fmt.Sprintf("its base %s has no dump: full that stands alone", d.dle.Base))

@@ -85,6 +85,7 @@ type session struct {
 	holding *holding.Holding
 	taper   *taperLoop
 	maps    MapStore
+	known   knownDumps
 	// badSlots are those that could not be labelled in this run, with the reason. The taper's goroutine has it.
 	badSlots map[string]error
 }

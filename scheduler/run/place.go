@@ -48,6 +48,7 @@ func (d *dumping) toHolding(ctx context.Context, p *dumpers.Prepared, info dumpe
 	if err := d.Store.RecordHeld(context.WithoutCancel(ctx), made, held); err != nil {
 		return made, recorded(err)
 	}
+	d.known.add(made)
 	d.taper.add(tapeJob{dump: made, held: held})
 	return made, nil
 }
@@ -126,6 +127,7 @@ func (d *dumping) recordDirect(ctx context.Context, made catalog.Dump, res tapeR
 	if err := d.Store.RecordDirect(ctx, made, c); err != nil {
 		return err
 	}
+	d.known.add(made)
 	return d.event(ctx, catalog.CopyFinished{
 		Storage: d.storage.Name, DLE: made.DLE, Level: made.Level, Stamp: made.Stamp, Parts: len(res.Parts),
 		OrigBytes: made.OrigBytes, Bytes: res.Bytes, Seconds: res.Seconds, Direct: true,

@@ -2,12 +2,10 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"holdfast/catalog"
-	"holdfast/catalog/sqlstore"
 	"holdfast/configs"
 	"holdfast/dumpers"
 	"holdfast/scheduler"
@@ -20,7 +18,15 @@ func (n *Night) Plan(ctx context.Context, o Options) (scheduler.Plan, error) {
 	if err != nil {
 		return scheduler.Plan{}, err
 	}
-	return n.makePlan(ctx, o, heldBytes(held))
+	hist, err := n.history(ctx)
+	if err != nil {
+		return scheduler.Plan{}, err
+	}
+	backlog := int64(0)
+	if n.Config.Autoflush {
+		backlog = heldBytes(held)
+	}
+	return n.makePlan(ctx, o, hist, backlog)
 }
 
 func heldBytes(held []catalog.Holding) int64 {
@@ -36,7 +42,12 @@ func heldBytes(held []catalog.Holding) int64 {
 // plan makes the plan and records each decision.
 func (s *session) plan(ctx context.Context, backlog []catalog.Holding) (scheduler.Plan, error) {
 	begun := s.Now()
-	plan, err := s.makePlan(ctx, s.options, heldBytes(backlog))
+	hist, err := s.history(ctx)
+	if err != nil {
+		return scheduler.Plan{}, err
+	}
+	s.known.history = hist
+	plan, err := s.makePlan(ctx, s.options, hist, heldBytes(backlog))
 	if err != nil {
 		return plan, err
 	}
@@ -51,11 +62,7 @@ func (s *session) plan(ctx context.Context, backlog []catalog.Holding) (schedule
 	return plan, s.event(ctx, events...)
 }
 
-func (n *Night) makePlan(ctx context.Context, o Options, backlogBytes int64) (scheduler.Plan, error) {
-	hist, err := n.history(ctx)
-	if err != nil {
-		return scheduler.Plan{}, err
-	}
+func (n *Night) makePlan(ctx context.Context, o Options, hist history, backlogBytes int64) (scheduler.Plan, error) {
 	forces, err := n.Store.Forces(ctx)
 	if err != nil {
 		return scheduler.Plan{}, err
@@ -151,77 +158,6 @@ func changedKind(info dumpers.DiskInfo, d catalog.Dump) string {
 	}
 	return ""
 }
-
-// history is what the catalog knows of all dumps.
-type history struct {
-	byDLE  map[catalog.DLE][]catalog.Dump
-	byID   map[catalog.DumpID]catalog.Dump
-	copies []catalog.Copy
-	// placed are the dumps that lie whole on volumes or on the holding disk.
-	placed map[catalog.DumpID]bool
-	held   []catalog.DumpID
-}
-
-func (n *Night) history(ctx context.Context) (history, error) {
-	h := history{byDLE: map[catalog.DLE][]catalog.Dump{}, byID: map[catalog.DumpID]catalog.Dump{}, placed: map[catalog.DumpID]bool{}}
-	dumps, err := n.Store.Dumps(ctx, sqlstore.DumpFilter{})
-	if err != nil {
-		return h, err
-	}
-	h.copies, err = n.Store.AllCopies(ctx)
-	if err != nil {
-		return h, err
-	}
-	held, err := n.Store.Held(ctx)
-	if err != nil {
-		return h, err
-	}
-	for _, c := range h.copies {
-		if c.Status.Usable() {
-			h.placed[c.Dump] = true
-		}
-	}
-	for _, hd := range held {
-		h.placed[hd.Dump] = true
-		h.held = append(h.held, hd.Dump)
-	}
-	for _, d := range dumps {
-		h.byID[d.ID] = d
-		h.byDLE[d.DLE] = append(h.byDLE[d.DLE], d)
-	}
-	return h, nil
-}
-
-// restorable gives the dumps of a DLE that can be restored now, with all they rest on, oldest first.
-func (h history) restorable(dle catalog.DLE) []catalog.Dump {
-	var out []catalog.Dump
-	for _, d := range h.byDLE[dle] {
-		if h.canRestore(d.ID) {
-			out = append(out, d)
-		}
-	}
-	return out
-}
-
-func (h history) canRestore(id catalog.DumpID) bool {
-	_, err := catalog.Chain(id, func(id catalog.DumpID) (catalog.Dump, bool) {
-		d, ok := h.byID[id]
-		return d, ok && h.placed[id]
-	})
-	return err == nil
-}
-
-// all gives every dump known.
-func (h history) all() []catalog.Dump {
-	var out []catalog.Dump
-	for _, d := range h.byID {
-		out = append(out, d)
-	}
-	return out
-}
-
-// errNoBase: the dump that was to be built upon cannot be used; the text says why.
-var errNoBase = errors.New("cannot build on the base")
 
 // Placed tells which dumps lie whole on volumes or on the holding disk.
 func (n *Night) Placed(ctx context.Context) (map[catalog.DumpID]bool, error) {
