@@ -36,6 +36,13 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	walk("holdfast", program.Commands)
+	for _, call := range []string{"holdfast", "holdfast --help", "holdfast -h", "holdfast help"} {
+		var out, errs bytes.Buffer
+		code := run(context.Background(), strings.Fields(call), nil, &out, &errs)
+		if code != 0 || errs.Len() != 0 || !strings.Contains(out.String(), "COMMANDS:") || strings.Contains(out.String(), "Incorrect") {
+			t.Errorf("%s: exit status %d\n%s%s", call, code, out.String(), errs.String())
+		}
+	}
 	_, examples, _ := strings.Cut(mainHelp, "EXAMPLES\n")
 	checkExamples(t, program, examples)
 }

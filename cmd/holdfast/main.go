@@ -77,6 +77,7 @@ func (a *app) command() *cli.App {
 				Name: configFlag, Aliases: []string{configShort}, Usage: "configuration `FILE`",
 				EnvVars: []string{configEnv}, Value: defaultConfigPath,
 			},
+			cli.HelpFlag, // the library adds it only where no command is called help
 		},
 		Action: a.noCommand,
 		Commands: []*cli.Command{
