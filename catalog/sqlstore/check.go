@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"holdfast/catalog"
 )
@@ -94,27 +92,4 @@ func (s *Store) checkPlaces(ctx context.Context) ([]error, error) {
 		}
 	}
 	return wrong, nil
-}
-
-// Snapshot writes a consistent copy of the catalog to a file that must not exist, while others go on writing. The copy is
-// durable when it returns.
-func (s *Store) Snapshot(ctx context.Context, path string) error {
-	if err := s.snapshot(ctx, path); err != nil {
-		return fmt.Errorf("snapshot catalog: %s: %w", path, classify(err))
-	}
-	return nil
-}
-
-func (s *Store) snapshot(ctx context.Context, path string) error {
-	// Reserving the name first keeps us from removing a file that is not ours when the copy fails.
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return errors.Unwrap(err)
-	}
-	_, err = s.read.ExecContext(ctx, `VACUUM INTO $1`, path)
-	// SQLite does not sync what VACUUM INTO wrote.
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return syncDir(filepath.Dir(path))
 }

@@ -24,11 +24,7 @@ type DumpFilter struct {
 	Restorable bool
 }
 
-// PutDump records a dump, or replaces what was recorded under its id.
-func (s *Store) PutDump(ctx context.Context, d catalog.Dump) error {
-	return s.update(ctx, "record dump "+string(d.ID), func(tx *sql.Tx) error { return putDump(ctx, tx, d) })
-}
-
+// putDump records a dump, or replaces what was recorded under its id.
 func putDump(ctx context.Context, tx *sql.Tx, d catalog.Dump) error {
 	if want := catalog.NewDumpID(d.DLE, d.Stamp, d.Level); d.ID != want {
 		return fmt.Errorf("the id does not name this dump, %s", want)

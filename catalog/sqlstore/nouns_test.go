@@ -300,18 +300,17 @@ func TestVolumes(t *testing.T) {
 	wantError(t, err, "volume V9: not in the catalog")
 
 	// What the administrator set meanwhile survives a run that knew the volume before.
-	ok(t, s.MarkVolume(ctx, "V1", true, false))
+	execute(t, s.Path(), `UPDATE volumes SET no_reuse = 1`)
 	v1.Slot, v1.WriteStamp, v1.Bytes, v1.Files, v1.HeaderCRC, v1.Seen = "", "20261121220000", 99, 9, 1, night.Add(time.Hour)
 	ok(t, s.PutVolume(ctx, v1))
 	v1.NoReuse = true
 	v, err := s.Volume(ctx, "V1")
 	equal(t, v, err, v1)
 	wantError(t, s.Relabel(ctx, v1), "relabel volume V1: it is marked never to be overwritten")
-	ok(t, s.MarkVolume(ctx, "V1", false, true))
+	execute(t, s.Path(), `UPDATE volumes SET no_reuse = 0, retired = 1`)
 	wantError(t, s.Relabel(ctx, v1), "never to be overwritten")
-	ok(t, s.MarkVolume(ctx, "V1", false, false))
+	execute(t, s.Path(), `UPDATE volumes SET retired = 0`)
 	ok(t, s.Relabel(ctx, v1))
-	wantError(t, s.MarkVolume(ctx, "V9", true, false), "mark volume V9: not in the catalog")
 }
 
 func TestForces(t *testing.T) {

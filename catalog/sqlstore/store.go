@@ -13,6 +13,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"holdfast/internal/vfs"
 )
 
 // Errors that callers branch on; they come wrapped with what was done and to what.
@@ -111,7 +113,7 @@ func (s *Store) connect(ctx context.Context, opts Options, create bool) error {
 		return err
 	}
 	if create {
-		if err := syncDir(filepath.Dir(s.path)); err != nil {
+		if err := vfs.OS().SyncDir(filepath.Dir(s.path)); err != nil {
 			return err
 		}
 	}
@@ -140,9 +142,6 @@ func openPool(path, mode string, conns int) (*sql.DB, error) {
 	db.SetMaxIdleConns(conns)
 	return db, nil
 }
-
-// Path is the absolute path of the catalog's file.
-func (s *Store) Path() string { return s.path }
 
 // Close closes the catalog. All that was reported as written is durable already.
 func (s *Store) Close() error {
@@ -265,15 +264,6 @@ func instant(nanos int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, nanos).UTC()
-}
-
-// syncDir makes the names in a directory last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // execOne runs a statement that must change a row; ErrNotFound when it changes none.

@@ -9,8 +9,8 @@ import (
 	"holdfast/catalog"
 )
 
-// PutVolume records a volume, or what is now known of it. NoReuse and Retired of a volume known already stay as they are:
-// only MarkVolume changes them, so that a run in progress cannot undo what the administrator set meanwhile.
+// PutVolume records a volume, or what is now known of it. NoReuse and Retired of a volume known already stay as they are,
+// so that a run in progress cannot undo what the administrator set meanwhile.
 func (s *Store) PutVolume(ctx context.Context, v catalog.Volume) error {
 	return s.update(ctx, "record volume "+string(v.Label), func(tx *sql.Tx) error { return putVolume(ctx, tx, v) })
 }
@@ -21,13 +21,6 @@ func putVolume(ctx context.Context, tx *sql.Tx, v catalog.Volume) error {
 		ON CONFLICT (label) DO UPDATE SET storage = excluded.storage, slot = excluded.slot, write_stamp = excluded.write_stamp,
 			bytes = excluded.bytes, files = excluded.files, header_crc = excluded.header_crc, seen = excluded.seen`,
 		v.Label, v.Storage, v.Slot, v.WriteStamp, v.Bytes, v.Files, v.HeaderCRC, v.NoReuse, v.Retired, nanos(v.Seen))
-}
-
-// MarkVolume sets the flags that the administrator sets by hand; ErrNotFound for an unknown label.
-func (s *Store) MarkVolume(ctx context.Context, label catalog.Label, noReuse, retired bool) error {
-	return s.update(ctx, "mark volume "+string(label), func(tx *sql.Tx) error {
-		return execOne(ctx, tx, `UPDATE volumes SET no_reuse = $1, retired = $2 WHERE label = $3`, noReuse, retired, label)
-	})
 }
 
 // Relabel records a volume whose medium is about to be written from its beginning: what was on it is forgotten and v put in
