@@ -40,7 +40,7 @@ func (i Image) name() catalog.DLE { return catalog.DLE{VM: i.VM, Disk: i.Disk} }
 
 // Generate writes the commented configuration of `holdfast init`. Its sizes leave a tenth of the file system free.
 func Generate(o GenerateOptions) []byte {
-	o.Images = judged(o.Images)
+	o.Images = Judged(o.Images)
 	var b strings.Builder
 	fmt.Fprintf(&b, generatedHead, quoted(o.Org), quoted(o.State))
 	f := fitted(o)
@@ -233,8 +233,8 @@ func basesAmong(images []Image) map[catalog.DLE]*catalog.DLE {
 	return base
 }
 
-// judged gives the images with an Err at each that cannot stand in a configuration beside those before it.
-func judged(images []Image) []Image {
+// Judged gives the images with an Err at each that cannot stand in a configuration beside those before it.
+func Judged(images []Image) []Image {
 	out := make([]Image, len(images))
 	names := map[string]catalog.DLE{}
 	for n, i := range images {

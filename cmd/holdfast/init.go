@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,9 +19,9 @@ import (
 func (a *app) initCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init", Usage: "find images, write a configuration, make the vtapes",
-		Description: `Finds raw and qcow2 images, and which of them are overlays or copies of one another; writes a commented
-configuration with one entry an image and sizes that leave a tenth of the file system free; makes the vtape library.
-Nothing that is there is overwritten.
+		Description: `Finds raw and qcow2 images in DIR, not in directories within it, and which of them are overlays or copies of one
+another; writes a commented configuration with one entry an image and sizes that leave a tenth of the file system
+free; makes the vtape library. Nothing that is there is overwritten.
 
 EXAMPLES
    holdfast init --images /var/lib/libvirt/images
@@ -100,6 +101,7 @@ func (a *app) init(c *cli.Context) error {
 		return err
 	}
 	a.toldInit(p, cfg, images, found)
+	a.noteDirectories(c, p.images)
 	return nil
 }
 
@@ -135,7 +137,25 @@ func (a *app) findImages(c *cli.Context, dir string) ([]configs.Image, error) {
 			UsedBytes: f.AllocatedBytes, Base: vm[base[f.Path]], Err: f.Err,
 		})
 	}
-	return images, nil
+	return configs.Judged(images), nil
+}
+
+// noteDirectories names the directories in dir that hold images, too: whoever keeps some there must not think that
+// they are backed up.
+func (a *app) noteDirectories(c *cli.Context, dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // it has been read a moment ago
+	}
+	for _, e := range entries {
+		inside := filepath.Join(dir, e.Name())
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if found, err := file.Discover(c.Context, inside); err != nil || len(found) > 0 {
+			a.say("warning", fmt.Sprintf("not looked for images: %s: add entries for those in it by hand", inside))
+		}
+	}
 }
 
 // freeBytes tells the room for vtapes, and for the holding disk if it is on another file system (else 0).

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"holdfast/dumpers"
 	"holdfast/internal/qcow2"
@@ -15,7 +16,8 @@ import (
 
 // Found is an image that Discover found.
 type Found struct {
-	// VM is a name for it: the file's without the extension; with it, where two files differ in nothing else.
+	// VM is a name for it: the file's without the extension; with it, where two files differ in nothing else. A dash
+	// stands for blanks, colons and backslashes, which no name of a VM has.
 	VM string
 	// Path is absolute.
 	Path   string
@@ -60,7 +62,7 @@ func Discover(ctx context.Context, dir string) ([]Found, error) {
 	}
 	for i, f := range all {
 		if names[f.VM] > 1 {
-			all[i].VM = filepath.Base(f.Path)
+			all[i].VM = vmName(filepath.Base(f.Path))
 		}
 	}
 	return all, nil
@@ -101,10 +103,16 @@ func beginsAsQCOW2(path string) bool {
 	return err == nil && qcow2.HasMagic(magic[:])
 }
 
+// vmName makes a file name the name of a VM.
+func vmName(name string) string {
+	apart := strings.FieldsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`:\`, r) })
+	return strings.Join(apart, "-")
+}
+
 // look describes the image at path.
 func look(ctx context.Context, path, format string) Found {
 	name := filepath.Base(path)
-	f := Found{VM: strings.TrimSuffix(name, filepath.Ext(name)), Path: path, Format: format}
+	f := Found{VM: vmName(strings.TrimSuffix(name, filepath.Ext(name))), Path: path, Format: format}
 	c, err := openUnlocked(ctx, path, format, func() { f.InUse = true })
 	if err != nil {
 		f.Err = err

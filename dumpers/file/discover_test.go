@@ -25,6 +25,7 @@ func TestDiscover(t *testing.T) {
 	qemuIO(t, in("web.qcow2"), "write 0 64k")
 	write(t, in("plain.IMG"), noise(2, block))
 	write(t, in("plain.raw"), noise(2, block))
+	write(t, in(" two: words.raw"), noise(2, block))
 	write(t, in("lies.qcow2"), noise(2, block))
 	write(t, in("empty.raw"), nil)
 	write(t, in("notes.txt"), []byte("QFI"))
@@ -52,6 +53,7 @@ func TestDiscover(t *testing.T) {
 		got = append(got, line)
 	}
 	want := []string{
+		"two-words  two: words.raw raw 1/1",
 		"base base.raw raw 4/4",
 		"broken broken.raw raw",
 		"cloud cloud.img qcow2 0/16 on base",
@@ -66,7 +68,7 @@ func TestDiscover(t *testing.T) {
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 		t.Errorf("found\n%s\nwant\n%s", g, w)
 	}
-	for i, is := range map[int]error{1: os.ErrNotExist, 3: dumpers.ErrDamaged, 5: dumpers.ErrUnsupported} {
+	for i, is := range map[int]error{2: os.ErrNotExist, 4: dumpers.ErrDamaged, 6: dumpers.ErrUnsupported} {
 		if !errors.Is(found[i].Err, is) {
 			t.Errorf("%s: %v, want %v", found[i].Path, found[i].Err, is)
 		}
