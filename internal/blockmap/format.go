@@ -33,9 +33,6 @@ const (
 // ErrDamaged: the file is not a whole block map. What is wrong, and where, is in the message.
 var ErrDamaged = errors.New("block map is damaged")
 
-// ErrVersion: the file is a block map that this program is too old to read.
-var ErrVersion = errors.New("block map is of an unknown version")
-
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	order      = binary.LittleEndian
@@ -79,7 +76,7 @@ func decodeHeader(h []byte) (int64, error) {
 		return 0, damaged("header: wrong checksum")
 	}
 	if v := order.Uint32(h[8:]); v != version {
-		return 0, fmt.Errorf("%w: %d", ErrVersion, v)
+		return 0, fmt.Errorf("version %d of the format: this program knows only %d", v, version)
 	}
 	size := order.Uint64(h[16:])
 	if size > MaxImageBytes {

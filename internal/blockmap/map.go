@@ -25,7 +25,7 @@ type Map struct {
 }
 
 // Open opens the block map that takes all size bytes of r. Header and index are read and checked now, each segment when
-// it is first needed. What is not a whole block map gives an error that wraps ErrDamaged or ErrVersion.
+// it is first needed. What is not a whole block map gives ErrDamaged.
 func Open(r io.ReaderAt, size int64) (*Map, error) {
 	if size < headerBytes+trailerBytes {
 		return nil, fmt.Errorf("open block map: %w", damaged("cut short: %d bytes", size))

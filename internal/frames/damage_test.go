@@ -112,7 +112,7 @@ func TestTruncatedStreamStillReads(t *testing.T) {
 			whole := f.open(t, stored, 0)
 			cut := len(stored) * 2 / 3
 			r := f.open(t, stored[:cut], whole.Size())
-			if !errors.Is(r.Rebuilt(), ErrTruncated) || r.Size() != whole.Size() {
+			if !errors.Is(r.Rebuilt(), errTruncated) || r.Size() != whole.Size() {
 				t.Fatalf("rebuilt %v, size %d", r.Rebuilt(), r.Size())
 			}
 			last := r.Frames() - 1
@@ -275,7 +275,7 @@ func TestRebuildStopsAtDamage(t *testing.T) {
 	}
 	p := make([]byte, len(raw))
 	n, err := r.ReadAt(p, 0)
-	if n != 80_000 || !bytes.Equal(p[:n], raw[:n]) || !errors.Is(err, ErrTruncated) {
+	if n != 80_000 || !bytes.Equal(p[:n], raw[:n]) || !errors.Is(err, errTruncated) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
@@ -341,8 +341,8 @@ func TestFrameHeaders(t *testing.T) {
 		{"\x2C\x07", 0, errReserved},
 		{"\xA4\x01\x00\x10\x00", 0, errFrameTooBig},
 		{"\xE4\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 0, errFrameTooBig},
-		{"\xE4\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 0, ErrTruncated},
-		{"", 0, ErrTruncated},
+		{"\xE4\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 0, errTruncated},
+		{"", 0, errTruncated},
 	}
 	for _, c := range cases {
 		p := append(binary.LittleEndian.AppendUint32(nil, magicFrame), c.header...)
@@ -402,9 +402,9 @@ func TestOpenRefuses(t *testing.T) {
 		{"empty keys", sealed, ReadOptions{Compress: true, Identities: otherKey.Identities[:0]}, ErrNoIdentity, "none was given"},
 		{"not encrypted", plain, otherKey, nil, "encryption header"},
 		{"header cut", sealed[:150], form{encrypt: true}.readOptions(0), nil, "encryption header"},
-		{"nonce cut", sealed[:175], form{encrypt: true}.readOptions(0), ErrTruncated, "encryption header"},
+		{"nonce cut", sealed[:175], form{encrypt: true}.readOptions(0), errTruncated, "encryption header"},
 		{"not compressed", raw, ReadOptions{Compress: true}, errNotFrame, "no seek table"},
-		{"empty", nil, ReadOptions{Compress: true}, ErrTruncated, "no seek table"},
+		{"empty", nil, ReadOptions{Compress: true}, errTruncated, "no seek table"},
 		{"too short", plain, ReadOptions{Compress: true, RawBytes: 99_999}, nil, "holds 100000 raw bytes, not the 99999"},
 		{"too long", plain, ReadOptions{Compress: true, RawBytes: 100_001}, nil, "another stream"},
 		{"large frames", foreignLarge(t), ReadOptions{Compress: true}, errFrameTooBig, "more than 1048576 bytes"},

@@ -5,14 +5,15 @@ import (
 	"fmt"
 )
 
-// Errors that callers branch on. They come wrapped with what was being done.
+// ErrNoIdentity: the stream is encrypted, and none of the identities given opens it. It comes wrapped with what was being
+// done.
+var ErrNoIdentity = errors.New("no identity matched")
+
 var (
-	// ErrNoIdentity: the stream is encrypted, and none of the identities given opens it.
-	ErrNoIdentity = errors.New("no identity matched")
-	// ErrTruncated: the stream ends before it should.
-	ErrTruncated = errors.New("stream is cut short")
-	// ErrAborted: Writer.Abort was called.
-	ErrAborted = errors.New("writer was aborted")
+	// errTruncated: the stream ends before it should.
+	errTruncated = errors.New("stream is cut short")
+	// errAborted: Writer.Abort was called.
+	errAborted = errors.New("writer was aborted")
 )
 
 // DamageError tells which bytes cannot be handed out, and where their frame lies in the stored stream. Lengths of

@@ -117,7 +117,7 @@ func openKeyFile(data []byte, passphrase func() (string, error)) ([]byte, error)
 	case !bytes.HasPrefix(data, []byte(ageIntro)):
 		return data, nil
 	}
-	plain, err := age.Decrypt(src, NewPassphraseIdentity(passphrase))
+	plain, err := age.Decrypt(src, newPassphraseIdentity(passphrase))
 	if err != nil {
 		return nil, fmt.Errorf("encrypted key file: %w", passphraseError(err))
 	}
@@ -202,9 +202,9 @@ type passphraseIdentity struct {
 	identity func() (*age.ScryptIdentity, error)
 }
 
-// NewPassphraseIdentity opens streams that are encrypted to a passphrase. It asks once, when it first meets such a
+// newPassphraseIdentity opens streams that are encrypted to a passphrase. It asks once, when it first meets such a
 // stream. Safe for concurrent use.
-func NewPassphraseIdentity(passphrase func() (string, error)) age.Identity {
+func newPassphraseIdentity(passphrase func() (string, error)) age.Identity {
 	return passphraseIdentity{identity: sync.OnceValues(func() (*age.ScryptIdentity, error) {
 		secret, err := ask(passphrase)
 		if err != nil {

@@ -146,7 +146,7 @@ func TestPassphrase(t *testing.T) {
 	}
 	to.SetWorkFactor(4)
 	asked := 0
-	id := NewPassphraseIdentity(func() (string, error) { asked++; return "secret", nil })
+	id := newPassphraseIdentity(func() (string, error) { asked++; return "secret", nil })
 	checkOpens(t, []byte("a"), []age.Recipient{testKey().Recipient()}, []age.Identity{id, testKey()})
 	if asked != 0 {
 		t.Error("asked for a passphrase that is not needed")
@@ -170,7 +170,7 @@ func TestPassphrase(t *testing.T) {
 		{nil, nil, "nobody can be asked"},
 		{func() (string, error) { return "", io.ErrClosedPipe }, io.ErrClosedPipe, "ask for the passphrase"},
 	} {
-		o := ReadOptions{Identities: []age.Identity{NewPassphraseIdentity(c.ask)}}
+		o := ReadOptions{Identities: []age.Identity{newPassphraseIdentity(c.ask)}}
 		_, err := Open(bytes.NewReader(out.Bytes()), int64(out.Len()), o)
 		checkError(t, err, c.is, c.words)
 	}

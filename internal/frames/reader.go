@@ -92,7 +92,7 @@ func (r *Reader) setSize(want int64) error {
 	}
 	r.size = want
 	if r.rebuilt == nil {
-		r.rebuilt = ErrTruncated
+		r.rebuilt = errTruncated
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (r *Reader) ReadFrame(ctx context.Context, i int, buf []byte) ([]byte, erro
 		return nil, fmt.Errorf("read frame %d: there are %d", i, r.Frames())
 	}
 	if i == r.present() {
-		return nil, r.damage(i, ErrTruncated)
+		return nil, r.damage(i, errTruncated)
 	}
 	buf = sized(buf, int64(r.entry(i).rawBytes))
 	if err := r.decode(i, buf); err != nil {
@@ -235,7 +235,7 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 			return n, io.EOF
 		}
 		if i == r.present() {
-			return n, r.damage(i, ErrTruncated)
+			return n, r.damage(i, errTruncated)
 		}
 		m, err := r.readPart(i, p, off)
 		if err != nil {

@@ -34,14 +34,14 @@ type scratch struct {
 // sized gives n bytes of memory, buf's if it suffices.
 func sized(buf []byte, n int64) []byte { return slices.Grow(buf[:0], int(n))[:n] }
 
-// readFull reads all of p. The end of the medium before that is ErrTruncated.
+// readFull reads all of p. The end of the medium before that is errTruncated.
 func readFull(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
 	switch {
 	case n == len(p):
 		return nil
 	case err == nil || errors.Is(err, io.EOF):
-		return fmt.Errorf("read stored byte %d: %w", off+int64(n), ErrTruncated)
+		return fmt.Errorf("read stored byte %d: %w", off+int64(n), errTruncated)
 	}
 	return fmt.Errorf("read stored byte %d: %w", off+int64(n), err)
 }
@@ -79,7 +79,7 @@ const ageIntro = "age-encryption.org/"
 
 var (
 	errChunk  = errors.New("encrypted chunk does not authenticate")
-	errAgeEnd = fmt.Errorf("%w, or its last encrypted chunk is damaged", ErrTruncated)
+	errAgeEnd = fmt.Errorf("%w, or its last encrypted chunk is damaged", errTruncated)
 )
 
 // openAge opens the payload of an encrypted stream. end is not nil when the stream does not end as it should; what

@@ -149,14 +149,14 @@ const windowBytes = 256 << 10
 func (w *walker) walk() (x index, err error) {
 	for size := w.src.sizeBytes(); ; {
 		if w.at == size {
-			return x, fmt.Errorf("no seek table follows: %w", ErrTruncated)
+			return x, fmt.Errorf("no seek table follows: %w", errTruncated)
 		}
 		head, err := w.peek(w.at, min(maxFrameHeaderBytes, size-w.at))
 		if err != nil {
 			return x, err
 		}
 		if len(head) < skippableHeaderBytes {
-			return x, ErrTruncated
+			return x, errTruncated
 		}
 		var raw int
 		var stored int64
@@ -168,7 +168,7 @@ func (w *walker) walk() (x index, err error) {
 		}
 		switch {
 		case stored > size-w.at:
-			return x, ErrTruncated
+			return x, errTruncated
 		case magic == magicTable && stored == size-w.at:
 			return x, nil
 		}
@@ -211,7 +211,7 @@ func (w *walker) frame(head []byte) (stored int64, raw int, err error) {
 // reads only what is asked for.
 func (w *walker) peek(off, n int64) ([]byte, error) {
 	if rest := w.src.sizeBytes() - off; n > rest {
-		return nil, ErrTruncated
+		return nil, errTruncated
 	} else if off < w.from || off+n > w.from+int64(len(w.window)) {
 		window, err := w.src.read(w.scratch, nil, off, min(windowBytes, rest))
 		if err != nil {

@@ -293,9 +293,9 @@ func (w *Writer) Close() (Totals, error) {
 }
 
 // Abort stops the writer and waits until its goroutines have ended; a Fill, a Done or a write that is under way is
-// waited for, so these must not call it. Close then gives ErrAborted, or the error that came before.
+// waited for, so these must not call it. Close then gives errAborted, or the error that came before.
 func (w *Writer) Abort() {
-	w.cancel(ErrAborted)
+	w.cancel(errAborted)
 	w.group.Wait()
 }
 

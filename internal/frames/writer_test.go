@@ -140,10 +140,10 @@ func TestAbort(t *testing.T) {
 		}
 		go w.Abort()
 		synctest.Wait()
-		if err := w.Add(frameOf([]byte("x"))); !errors.Is(err, ErrAborted) {
+		if err := w.Add(frameOf([]byte("x"))); !errors.Is(err, errAborted) {
 			t.Errorf("Add: %v", err)
 		}
-		if _, err := w.Close(); !errors.Is(err, ErrAborted) {
+		if _, err := w.Close(); !errors.Is(err, errAborted) {
 			t.Errorf("Close: %v", err)
 		}
 	})

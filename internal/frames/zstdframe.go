@@ -42,10 +42,10 @@ type frameHeader struct {
 }
 
 // parseFrameHeader reads the header of a data frame from the beginning of p, and refuses what this package does not
-// write. A p too short for the header is ErrTruncated.
+// write. A p too short for the header is errTruncated.
 func parseFrameHeader(p []byte) (frameHeader, error) {
 	if len(p) <= descriptorAt {
-		return frameHeader{}, ErrTruncated
+		return frameHeader{}, errTruncated
 	}
 	if binary.LittleEndian.Uint32(p) != magicFrame {
 		return frameHeader{}, errNotFrame
@@ -70,7 +70,7 @@ func parseFrameHeader(p []byte) (frameHeader, error) {
 		return frameHeader{}, errNoSize
 	}
 	if len(p) < at+sizeBytes {
-		return frameHeader{}, ErrTruncated
+		return frameHeader{}, errTruncated
 	}
 	size := contentSize(p[at : at+sizeBytes])
 	if size > FrameBytes {

@@ -54,8 +54,8 @@ func FuzzOpen(f *testing.F) {
 		if err != nil && err != io.EOF && !errors.Is(err, qcow2.ErrDamaged) {
 			t.Fatalf("error of no kind: %v", err)
 		}
-		if _, err := m.Set(t.Context()); err == nil && m.ClusterBytes() != qcow2.ClusterBytes {
-			t.Fatalf("a set of clusters of %d bytes", m.ClusterBytes())
+		if _, err := m.Set(t.Context()); err == nil && m.Header().ClusterBytes != qcow2.ClusterBytes {
+			t.Fatalf("a set of clusters of %d bytes", m.Header().ClusterBytes)
 		}
 	})
 }

@@ -63,9 +63,6 @@ func (m *Image) Header() Header { return m.header }
 // SizeBytes is the virtual size.
 func (m *Image) SizeBytes() int64 { return m.header.SizeBytes }
 
-// ClusterBytes is the size of a cluster.
-func (m *Image) ClusterBytes() int64 { return m.header.ClusterBytes }
-
 // Backing gives name and format of the backing file as the image has them; empty where it has none.
 func (m *Image) Backing() (name, format string) { return m.header.BackingName, m.header.BackingFormat }
 

@@ -66,9 +66,6 @@ func (s *Set) ZeroClusters() int64 { return s.zero }
 // Add sets the kind of one cluster, replacing what it was. A cluster outside of the image is a programmer's error.
 func (s *Set) Add(cluster int64, k Kind) { s.AddRange(cluster, 1, k) }
 
-// Remove makes a cluster None.
-func (s *Set) Remove(cluster int64) { s.AddRange(cluster, 1, None) }
-
 // AddRange sets the kind of n clusters from first on.
 func (s *Set) AddRange(first, n int64, k Kind) {
 	if first < 0 || n < 0 || first > s.clusters || n > s.clusters-first {
