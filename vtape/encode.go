@@ -175,7 +175,7 @@ func (h Header) writeLines(b *strings.Builder) error {
 			return err
 		}
 	}
-	command := h.RestoreLine()
+	command := h.restoreLine()
 	if err := checkLine("restore command ", command, maxCommandBytes); err != nil {
 		return err
 	}

@@ -63,9 +63,14 @@ type Header struct {
 	Server           CRC
 	DLEText          string // XML of the disk list entry, verbatim
 	Image            *ImageInfo
-	// RestoreCommand is the line after "To restore, ...", from its "dd" on. Empty stands for the one that
-	// RestoreLine makes of the other fields.
+	// RestoreCommand is the line after "To restore, ...", from its "dd" on. Empty stands for the one made
+	// of the other fields.
 	RestoreCommand string
+}
+
+// DumpID is the id of the dump that the header of a dump file is about.
+func (h Header) DumpID() catalog.DumpID {
+	return catalog.NewDumpID(catalog.DLE{VM: h.Host, Disk: h.Disk}, catalog.Stamp(h.Stamp), h.Level)
 }
 
 // ImageInfo is what Amanda's header cannot say of an image dump. It rides as one `HOLDFAST=` line of JSON that Amanda

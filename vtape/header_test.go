@@ -328,7 +328,7 @@ func TestRestoreLine(t *testing.T) {
 	} {
 		h := image()
 		change(&h)
-		if got := h.RestoreLine(); !strings.Contains(got, want) {
+		if got := h.restoreLine(); !strings.Contains(got, want) {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}

@@ -33,8 +33,8 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// RestoreLine is the command, after the tab, that the header tells a person to run to get the content of the file back.
-func (h Header) RestoreLine() string {
+// restoreLine is the command, after the tab, that the header tells a person to run to get the content of the file back.
+func (h Header) restoreLine() string {
 	if h.RestoreCommand != "" {
 		return h.RestoreCommand
 	}

@@ -18,7 +18,7 @@ func (w *Writer) Finish(final vtape.Header) (catalog.Holding, error) {
 		return catalog.Holding{}, w.fail(err)
 	}
 	w.end()
-	return catalog.Holding{Dump: dumpID(w.header), Chunks: w.chunks}, nil
+	return catalog.Holding{Dump: w.header.DumpID(), Chunks: w.chunks}, nil
 }
 
 func (w *Writer) finish(final vtape.Header) error {
@@ -120,8 +120,4 @@ func (w *Writer) Abort() error {
 		errs = append(errs, w.h.remove(c.Path+tmpSuffix))
 	}
 	return errors.Join(append(errs, w.h.removeIfEmpty(w.dir))...)
-}
-
-func dumpID(h vtape.Header) catalog.DumpID {
-	return catalog.NewDumpID(catalog.DLE{VM: h.Host, Disk: h.Disk}, catalog.Stamp(h.Stamp), h.Level)
 }

@@ -86,7 +86,7 @@ func follow(fsys vfs.FS, first string) Found {
 		header, chunk, err := readHeader(fsys, name)
 		if err == nil && len(f.Holding.Chunks) == 0 {
 			f.Header = header
-			f.Holding.Dump = dumpID(header)
+			f.Holding.Dump = header.DumpID()
 		}
 		if err == nil {
 			if err = checkHeader(header, f.Holding.Dump, len(f.Holding.Chunks) == 0); err != nil {
@@ -152,7 +152,7 @@ func checkHeader(h vtape.Header, dump catalog.DumpID, first bool) error {
 	if h.Type != want {
 		return fmt.Errorf("header of type %s, want %s", h.Type, want)
 	}
-	if id := dumpID(h); id != dump {
+	if id := h.DumpID(); id != dump {
 		return fmt.Errorf("chunk of dump %s, want %s", id, dump)
 	}
 	return nil

@@ -199,7 +199,7 @@ func checkHeader(r vtape.PartReader, p catalog.Part) error {
 		err = fmt.Errorf("header has checksum %08x, want %08x", sum, p.HeaderCRC)
 	} else if h.Type != vtape.TypeSplitFile && h.Type != vtape.TypeFile {
 		err = fmt.Errorf("header of type %s", h.Type)
-	} else if id := dumpID(h); id != p.Dump {
+	} else if id := h.DumpID(); id != p.Dump {
 		err = fmt.Errorf("file of dump %s, want %s", id, p.Dump)
 	} else if n := partNumber(h); n != p.Number {
 		err = fmt.Errorf("part %d, want %d", n, p.Number)
@@ -220,10 +220,6 @@ func (r *partReader) ReadAt(b []byte, off int64) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, damage(r.p, vtape.HeaderBytes+off, int64(len(b)), err)
-}
-
-func dumpID(h vtape.Header) catalog.DumpID {
-	return catalog.NewDumpID(catalog.DLE{VM: h.Host, Disk: h.Disk}, catalog.Stamp(h.Stamp), h.Level)
 }
 
 // partNumber reads a header of type FILE, which old Amanda wrote to volumes, as part 1.

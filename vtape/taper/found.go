@@ -82,7 +82,7 @@ func FromHeaders(files []File) []Found {
 	copies := make(map[key][]File)
 	for _, f := range files {
 		if f.Header.Type == vtape.TypeSplitFile || f.Header.Type == vtape.TypeFile {
-			k := key{dumpID(f.Header), f.WriteStamp}
+			k := key{f.Header.DumpID(), f.WriteStamp}
 			copies[k] = append(copies[k], f)
 		}
 	}
@@ -137,7 +137,7 @@ func inOrderWritten(files []File) []File {
 func join(files []File) Found {
 	last := files[len(files)-1]
 	found := Found{Header: last.Header, Copy: catalog.Copy{
-		Dump: dumpID(last.Header), WriteStamp: last.WriteStamp, Status: catalog.StatusOK,
+		Dump: last.Header.DumpID(), WriteStamp: last.WriteStamp, Status: catalog.StatusOK,
 	}}
 	var offset int64
 	for _, f := range files {
