@@ -64,10 +64,16 @@ type DumpStarted struct {
 // DumpProgress is written at most once a second for each running dump.
 type DumpProgress struct {
 	DLE   DLE    `json:"dle"`
-	Phase string `json:"phase"` // "scan" or "dump"
+	Phase string `json:"phase"` // PhaseScan or PhaseDump
 	Done  int64  `json:"done"`
 	Total int64  `json:"total"`
 }
+
+// The phases of a dump: the image is compared with the base dump, then the stream is written.
+const (
+	PhaseScan = "scan"
+	PhaseDump = "dump"
+)
 
 // DumpFinished closes a dump that is complete (ok or strange). Level may differ from the planned one: Why says so.
 type DumpFinished struct {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/catalog"
 	"holdfast/internal/blockmap"
 	"holdfast/internal/qcow2"
 )
@@ -73,7 +74,7 @@ func (c *comparison) walk(ctx context.Context) error {
 		}
 	}
 	size := c.job.View.SizeBytes()
-	c.job.Progress(PhaseCompare, size, size)
+	c.job.Progress(catalog.PhaseScan, size, size)
 	return nil
 }
 
@@ -106,7 +107,7 @@ func (c *comparison) settle(ctx context.Context, r run) error {
 			return err
 		}
 		r.first = next
-		c.job.Progress(PhaseCompare, min(next*clusterBytes, size), size)
+		c.job.Progress(catalog.PhaseScan, min(next*clusterBytes, size), size)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/catalog"
 	"holdfast/dumpers"
 	"holdfast/dumpers/dumpertest"
 	"holdfast/internal/blockmap"
@@ -355,7 +356,7 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, p)
-	for phase, want := range map[string]int64{dumpers.PhaseCompare: 40 * cluster, dumpers.PhaseWrite: p.OrigBytes()} {
+	for phase, want := range map[string]int64{catalog.PhaseScan: 40 * cluster, catalog.PhaseDump: p.OrigBytes()} {
 		var done []int64
 		for i := 0; i < len(seen[phase]); i += 2 {
 			done = append(done, seen[phase][i])

@@ -35,19 +35,13 @@ type Job struct {
 	Sample int
 	Seed   uint64
 
-	// Progress, if not nil, is called about once for each MiB, not concurrently, with bytes of the image in PhaseCompare
-	// and bytes of the uncompressed stream in PhaseWrite.
+	// Progress, if not nil, is called about once for each MiB, not concurrently, with bytes of the image in
+	// catalog.PhaseScan and bytes of the uncompressed stream in catalog.PhaseDump.
 	Progress func(phase string, doneBytes, totalBytes int64)
 }
 
 // DefaultSample finds a source that missed a tenth of the blocks in 29 of 30 dumps, and costs 2 MiB of reading.
 const DefaultSample = 32
-
-// The phases that Job.Progress is told of.
-const (
-	PhaseCompare = "compare"
-	PhaseWrite   = "write"
-)
 
 // Prepared is a dump of which it is known what it will hold, and how long its stream will be.
 type Prepared struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"holdfast/catalog"
 	"holdfast/internal/blockmap"
 	"holdfast/internal/frames"
 	"holdfast/internal/qcow2"
@@ -158,7 +159,7 @@ func (s *stream) addData(ctx context.Context, b *batch) error {
 
 func (s *stream) advance(raw []byte) error {
 	s.done += int64(len(raw))
-	s.p.job.Progress(PhaseWrite, s.done, s.p.layout.SizeBytes())
+	s.p.job.Progress(catalog.PhaseDump, s.done, s.p.layout.SizeBytes())
 	return nil
 }
 

@@ -31,12 +31,12 @@ func runningNight() *night {
 	n.add(0, catalog.DumpStarted{DLE: vm("strange"), Stamp: n.run.Stamp, To: "holding"})
 	n.add(1, catalog.DumpFinished{DLE: vm("strange"), Stamp: n.run.Stamp, Status: catalog.StatusStrange, StoredBytes: 9 * mib, OrigBytes: 9 * mib, Seconds: 1})
 	for _, name := range []string{"scans", "dumps", "direct"} {
-		to, phase := "holding", "dump"
+		to, phase := "holding", catalog.PhaseDump
 		if name == "direct" {
 			to = "volume"
 		}
 		if name == "scans" {
-			phase = "scan"
+			phase = catalog.PhaseScan
 		}
 		n.add(0, catalog.DumpStarted{DLE: vm(name), Stamp: n.run.Stamp, To: to},
 			catalog.DumpProgress{DLE: vm(name), Phase: phase, Done: 10 * mib, Total: 40 * mib})

@@ -246,7 +246,7 @@ func crashedNight() *night {
 	n.dump("dns", 0, 10*mib, 5)
 	n.parts("vault", "DAY004", "mail", 0, 1, 4*mib)
 	n.add(0, catalog.DumpStarted{DLE: vm("web01"), Stamp: n.run.Stamp, To: "holding"})
-	n.add(3, catalog.DumpProgress{DLE: vm("web01"), Phase: "dump", Done: 30 * mib, Total: 40 * mib})
+	n.add(3, catalog.DumpProgress{DLE: vm("web01"), Phase: catalog.PhaseDump, Done: 30 * mib, Total: 40 * mib})
 	return n
 }
 

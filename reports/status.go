@@ -131,7 +131,7 @@ func (n *night) dumpStatus(t *trail, running bool) DumpStatus {
 	case t.running != nil:
 		d.State, d.Terminated = StateDumping, !running
 		d.DoneBytes, d.TotalBytes = t.progress.Done, t.progress.Total
-		if t.progress.Phase == "scan" {
+		if t.progress.Phase == catalog.PhaseScan {
 			d.State = StateScanning
 		}
 	case t.skipped != nil:
