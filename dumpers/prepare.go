@@ -114,9 +114,6 @@ func (p *Prepared) takeChanges(ctx context.Context) error {
 	return nil
 }
 
-// Set is what the dump will hold. It must not be changed.
-func (p *Prepared) Set() *qcow2.Set { return p.set }
-
 // OrigBytes is the exact length of the qcow2 file that the stream will hold.
 func (p *Prepared) OrigBytes() int64 { return p.layout.SizeBytes() }
 

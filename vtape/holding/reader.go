@@ -49,19 +49,10 @@ func Open(fsys vfs.FS, held catalog.Holding) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = first.Close() // it was only read
 	r.header = first.header
 	r.Reader = joined.New(pieces)
-	return r, first.Close()
-}
-
-// OpenPath opens the dump that begins with the chunk named first, without a catalog. Its other chunks are looked for
-// beside the first, whatever directory CONT_FILENAME says.
-func OpenPath(fsys vfs.FS, first string) (*Reader, error) {
-	f := follow(fsys, first)
-	if f.Err != nil {
-		return nil, fmt.Errorf("open holding: %w", f.Err)
-	}
-	return Open(fsys, f.Holding)
+	return r, nil
 }
 
 // Header is the header of the first chunk.

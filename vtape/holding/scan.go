@@ -73,7 +73,8 @@ func look(fsys vfs.FS, name string) (Found, bool) {
 	return follow(fsys, name), true
 }
 
-// follow gathers the chunks of the dump that begins with the chunk named first.
+// follow gathers the chunks of the dump that begins with the chunk named first. The others are looked for beside it,
+// whatever directory CONT_FILENAME says.
 func follow(fsys vfs.FS, first string) Found {
 	var f Found
 	seen := make(map[string]bool)

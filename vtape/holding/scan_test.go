@@ -45,7 +45,7 @@ func TestReadsAmandas(t *testing.T) {
 			if f.Err != nil || f.Bytes() != w.bytes || len(f.Holding.Chunks) != w.chunks || f.Header.Stamp != "20261121195115" {
 				t.Errorf("%s: %+v", f.Header.Disk, f)
 			}
-			r, err := holding.OpenPath(mem, f.Holding.Chunks[0].Path)
+			r, err := holding.Open(mem, f.Holding)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,15 +229,15 @@ func TestMovedDirectory(t *testing.T) {
 	if err := mem.Rename(path.Dir(held.Chunks[0].Path), "/elsewhere"); err != nil {
 		t.Fatal(err)
 	}
-	r, err := holding.OpenPath(mem, "/elsewhere/web01.disk0.0")
+	found, err := holding.Scan(mem, "/elsewhere")
+	if err != nil || len(found) != 1 || found[0].Err != nil {
+		t.Fatalf("found %+v, error %v", found, err)
+	}
+	r, err := holding.Open(mem, found[0].Holding)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := readAll(r); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("other bytes than were written, error %v", err)
-	}
-	found, err := holding.Scan(mem, "/elsewhere")
-	if err != nil || len(found) != 1 || found[0].Err != nil {
-		t.Errorf("found %+v, error %v", found, err)
 	}
 }

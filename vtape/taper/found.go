@@ -63,9 +63,8 @@ type Found struct {
 	// Header is that of the last part, which knows most.
 	Header vtape.Header
 	Copy   catalog.Copy
-	// Proven is set when the headers say how much there must be, and it is there. Amanda does not always write that.
-	Proven bool
-	// Err tells what is missing; Copy.Status is partial then.
+	// Err tells what is missing, as far as the headers show (Amanda does not always write how much there must be);
+	// Copy.Status is partial then.
 	Err error
 }
 
@@ -150,24 +149,23 @@ func join(files []File) Found {
 			found.Err = fmt.Errorf("part %d is marked as partial", partNumber(f.Header))
 		}
 	}
-	found.Proven, found.Err = complete(found, offset)
+	if found.Err == nil {
+		found.Err = complete(found, offset)
+	}
 	if found.Err != nil {
 		found.Copy.Status = catalog.StatusPartial
 	}
 	return found
 }
 
-// complete tells whether all parts are there, as far as the headers show.
-func complete(f Found, bytes int64) (proven bool, err error) {
-	if f.Err != nil {
-		return false, f.Err
-	}
+// complete tells what is missing, as far as the headers show.
+func complete(f Found, bytes int64) error {
 	for i, p := range f.Copy.Parts {
 		switch last := p.Number - 1; {
 		case last > i+1:
-			return false, fmt.Errorf("parts %d to %d are missing", i+1, last)
+			return fmt.Errorf("parts %d to %d are missing", i+1, last)
 		case last == i+1:
-			return false, fmt.Errorf("part %d is missing", i+1)
+			return fmt.Errorf("part %d is missing", i+1)
 		}
 	}
 	want := f.Header.Server.Bytes
@@ -176,14 +174,13 @@ func complete(f Found, bytes int64) (proven bool, err error) {
 	}
 	switch total := f.Header.TotalParts; {
 	case total > len(f.Copy.Parts):
-		return false, fmt.Errorf("%d of %d parts are there", len(f.Copy.Parts), total)
+		return fmt.Errorf("%d of %d parts are there", len(f.Copy.Parts), total)
 	case want == 0 && bytes > 0 && f.Header.Image != nil:
-		return false, errors.New("the last part is missing") // ours says how much there is
+		return errors.New("the last part is missing") // ours says how much there is
 	case want > bytes:
-		return false, fmt.Errorf("%d of %d bytes are there", bytes, want)
+		return fmt.Errorf("%d of %d bytes are there", bytes, want)
 	case want > 0 && bytes-want >= vtape.PartAlign: // less is what a RAIT set pads
-		return false, errors.New("more is there than was written")
-	default:
-		return want > 0 || total > 0, nil
+		return errors.New("more is there than was written")
 	}
+	return nil
 }
