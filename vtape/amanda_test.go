@@ -1,49 +1,40 @@
 package vtape_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
-	"errors"
-	"io"
+	"io/fs"
 	"os"
-	"path"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"holdfast/internal/testtools"
+	"holdfast/internal/vfs"
 	"holdfast/vtape"
 )
 
 // amandaFiles unpacks the media files of a fixture: path in the archive -> bytes.
 func amandaFiles(t testing.TB, fixture string) map[string][]byte {
 	t.Helper()
-	archive, err := os.Open(path.Join("testdata", fixture+".tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer archive.Close()
-	unzipped, err := gzip.NewReader(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
+	testtools.Untar(t, filepath.Join("testdata", fixture+".tar.gz"), vfs.OS(), dir)
 	files := make(map[string][]byte)
-	for r := tar.NewReader(unzipped); ; {
-		entry, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return files
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data, err := os.ReadFile(name)
 		if bytes.HasPrefix(data, []byte("AMANDA: ")) {
-			files[entry.Name] = data
+			files[strings.TrimPrefix(name, dir+"/")] = data
 		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return files
 }
 
 var amandaFixtures = []string{"fxbasic", "fxspan", "fxspan0", "fxspanp", "fxgzip", "fxzstd", "fxhold"}

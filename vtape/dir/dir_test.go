@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"holdfast/catalog"
+	"holdfast/internal/testtools"
 	"holdfast/internal/vfs"
 	"holdfast/vtape"
 	"holdfast/vtape/devicetest"
@@ -381,7 +382,8 @@ func TestOperationOrder(t *testing.T) {
 // Amanda's own slots read as they should.
 func TestAmandaSlot(t *testing.T) {
 	const root = "/fxbasic/vtapes/slot1"
-	m := amandaFixture(t, "../testdata/fxbasic.tar.gz")
+	m := vfs.NewMem()
+	testtools.Untar(t, "../testdata/fxbasic.tar.gz", m, "/")
 	dev := dir.New(m, root, dir.Options{})
 	label, err := dev.ReadLabel(ctx)
 	if err != nil || label.Label != "FXABASIC-01" {

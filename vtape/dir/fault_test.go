@@ -1,12 +1,7 @@
 package dir_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"errors"
-	"io"
-	"os"
-	"path"
 	"syscall"
 	"testing"
 
@@ -15,31 +10,6 @@ import (
 	"holdfast/vtape/devicetest"
 	"holdfast/vtape/dir"
 )
-
-// amandaFixture unpacks an archive into memory.
-func amandaFixture(t testing.TB, name string) *vfs.Mem {
-	t.Helper()
-	archive, err := os.Open(name)
-	must(t, err)
-	defer archive.Close()
-	unzipped, err := gzip.NewReader(archive)
-	must(t, err)
-	m := vfs.NewMem()
-	for r := tar.NewReader(unzipped); ; {
-		entry, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return m
-		}
-		must(t, err)
-		if entry.Typeflag != tar.TypeReg {
-			continue
-		}
-		data, err := io.ReadAll(r)
-		must(t, err)
-		must(t, vfs.MkdirAll(m, "/"+path.Dir(entry.Name), 0o755))
-		must(t, vfs.WriteSynced(m, "/"+entry.Name, data, 0o600))
-	}
-}
 
 // scenario formats a volume and writes three parts to it, aborting one that fails and going on. It tells what the
 // device called good.

@@ -1,15 +1,11 @@
 package library_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"holdfast/catalog"
+	"holdfast/internal/testtools"
 	"holdfast/internal/vfs"
 	"holdfast/vtape"
 	"holdfast/vtape/devicetest"
@@ -240,29 +237,9 @@ func TestCurrentLink(t *testing.T) {
 
 func amandaFixture(t testing.TB, name string) *vfs.Mem {
 	t.Helper()
-	archive, err := os.Open("../testdata/" + name + ".tar.gz")
-	must(t, err)
-	defer archive.Close()
-	unzipped, err := gzip.NewReader(archive)
-	must(t, err)
 	m := vfs.NewMem()
-	for r := tar.NewReader(unzipped); ; {
-		entry, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return m
-		}
-		must(t, err)
-		name := "/" + entry.Name
-		must(t, vfs.MkdirAll(m, path.Dir(name), 0o755))
-		switch entry.Typeflag {
-		case tar.TypeReg:
-			data, err := io.ReadAll(r)
-			must(t, err)
-			must(t, vfs.WriteSynced(m, name, data, 0o600))
-		case tar.TypeSymlink:
-			must(t, m.Symlink(entry.Linkname, name))
-		}
-	}
+	testtools.Untar(t, "../testdata/"+name+".tar.gz", m, "/")
+	return m
 }
 
 // Amanda's libraries and slots are read, and not written. The parts of a dump that spans volumes join to what Amanda
