@@ -76,11 +76,11 @@ func FuzzSize(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		size, err := configs.ParseSize(text)
-		if err != nil {
+		var size, again configs.Size
+		if size.UnmarshalText([]byte(text)) != nil {
 			return
 		}
-		if again, err := configs.ParseSize(size.String()); err != nil || again != size {
+		if err := again.UnmarshalText([]byte(size.String())); err != nil || again != size {
 			t.Errorf("%q is %d, written %s, read again %d, %v", text, size, size, again, err)
 		}
 	})

@@ -32,8 +32,7 @@ var (
 	}{{PiB, "PiB"}, {TiB, "TiB"}, {GiB, "GiB"}, {MiB, "MiB"}, {KiB, "KiB"}}
 )
 
-// ParseSize reads a size as it stands in YAML; a negative one has a leading minus.
-func ParseSize(text string) (Size, error) {
+func parseSize(text string) (Size, error) {
 	m := sizeForm.FindStringSubmatch(text)
 	if m == nil {
 		return 0, problem{Message: fmt.Sprintf("%q is not a size", text), Hint: "write a size like 10GiB, 500MB or a whole number of bytes"}
@@ -78,9 +77,9 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// UnmarshalText reads what ParseSize reads.
+// UnmarshalText reads a size as it stands in YAML; a negative one has a leading minus.
 func (s *Size) UnmarshalText(text []byte) (err error) {
-	*s, err = ParseSize(string(text))
+	*s, err = parseSize(string(text))
 	return err
 }
 
@@ -96,28 +95,28 @@ const maxDays = 100 * 366
 
 var daysForm = regexp.MustCompile(`^([0-9]+) *(d|w)$`)
 
-// ParseDays reads `7d` or `2w`.
-func ParseDays(text string) (Days, error) {
+func parseDays(text string) (Days, error) {
 	m := daysForm.FindStringSubmatch(text)
 	if m == nil {
 		return 0, problem{Message: fmt.Sprintf("%q is not a number of days", text), Hint: "write days like 7d or weeks like 2w"}
 	}
+	unit := 1
+	if m[2] == "w" {
+		unit = 7
+	}
 	n, err := strconv.Atoi(m[1])
-	if err != nil || n > maxDays {
+	if err != nil || n > maxDays/unit {
 		return 0, problem{Message: fmt.Sprintf("%q is too long: 100 years at most", text)}
 	}
-	if m[2] == "w" {
-		n *= 7
-	}
-	return Days(n), nil
+	return Days(n * unit), nil
 }
 
 // String gives the days as they stand in YAML.
 func (d Days) String() string { return strconv.Itoa(int(d)) + "d" }
 
-// UnmarshalText reads what ParseDays reads.
+// UnmarshalText reads `7d` or `2w`.
 func (d *Days) UnmarshalText(text []byte) (err error) {
-	*d, err = ParseDays(string(text))
+	*d, err = parseDays(string(text))
 	return err
 }
 

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/mail"
 	"path/filepath"
@@ -36,7 +37,7 @@ func validate(c *Config, d *decoder) {
 	k.must(c.InParallel >= 1 && c.InParallel <= maxInParallel, "in-parallel", fmt.Sprintf("must be 1 to %d", maxInParallel), "")
 	k.holding()
 	k.storages()
-	for _, name := range sortedKeys(c.DumpTypes) {
+	for _, name := range slices.Sorted(maps.Keys(c.DumpTypes)) {
 		k.dumpType(join(typesPath, name), c.DumpTypes[name])
 	}
 	k.dles()
@@ -139,13 +140,4 @@ func (k check) dumpType(path string, t DumpType) {
 // oneWord tells whether text is not empty and has no blanks.
 func (k check) oneWord(text string) bool {
 	return text != "" && len(strings.Fields(text)) == 1 && strings.TrimSpace(text) == text
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

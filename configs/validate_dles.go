@@ -2,7 +2,9 @@ package configs
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,7 +50,7 @@ func (k check) dle(path string, d DLE) {
 	k.path(join(path, "image"), d.Image)
 	if _, ok := k.c.DumpTypes[d.Type]; !ok {
 		k.fail(join(path, "type"), problem{
-			Message: fmt.Sprintf("there is no dump type %q", d.Type), Hint: didYouMean(d.Type, sortedKeys(k.c.DumpTypes)),
+			Message: fmt.Sprintf("there is no dump type %q", d.Type), Hint: didYouMean(d.Type, slices.Sorted(maps.Keys(k.c.DumpTypes))),
 		})
 	}
 }

@@ -2,8 +2,10 @@ package configs
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,7 +21,7 @@ const (
 )
 
 func (k check) storages() {
-	names := sortedKeys(k.c.Storage)
+	names := slices.Sorted(maps.Keys(k.c.Storage))
 	switch len(names) {
 	case 0:
 		k.fail("storage", problem{Message: "names no storage"})
