@@ -1,9 +1,9 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"holdfast/catalog"
@@ -259,15 +259,7 @@ func (n *night) sorted() []*trail {
 	for _, t := range n.trails {
 		all = append(all, t)
 	}
-	slices.SortFunc(all, func(a, b *trail) int {
-		switch {
-		case a.DLE.Less(b.DLE):
-			return -1
-		case b.DLE.Less(a.DLE):
-			return 1
-		}
-		return strings.Compare(string(a.Stamp), string(b.Stamp))
-	})
+	slices.SortFunc(all, func(a, b *trail) int { return cmp.Or(compareDLE(a.DLE, b.DLE), cmp.Compare(a.Stamp, b.Stamp)) })
 	return all
 }
 

@@ -13,11 +13,7 @@ import (
 // NextLabel gives the label after the highest of those that fit the library's template. Gaps are not filled: a label
 // that is missing may be on a volume in a drawer, and no two volumes ever have the same.
 func (l *Library) NextLabel(existing []catalog.Label) (catalog.Label, error) {
-	return NextLabel(l.opts.Label, existing)
-}
-
-// NextLabel is Library.NextLabel for a template.
-func NextLabel(template string, existing []catalog.Label) (catalog.Label, error) {
+	template := l.opts.Label
 	before, rest, _ := strings.Cut(template, "%")
 	after := strings.TrimLeft(rest, "%")
 	digits := len(template) - len(before) - len(after)

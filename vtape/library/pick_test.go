@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"holdfast/catalog"
+	"holdfast/internal/vfs"
 	"holdfast/vtape"
 	"holdfast/vtape/library"
 )
@@ -173,7 +174,12 @@ func TestNextLabel(t *testing.T) {
 		for _, l := range strings.Fields(tc.existing) {
 			existing = append(existing, catalog.Label(l))
 		}
-		got, err := library.NextLabel(tc.template, existing)
+		m, o := vfs.NewMem(), options(1)
+		o.Label = tc.template
+		must(t, library.Create(m, o))
+		l, err := library.Open(m, o)
+		must(t, err)
+		got, err := l.NextLabel(existing)
 		if string(got) != tc.want || (err == nil) != (tc.want != "") {
 			t.Errorf("%s after %s: %q, %v, want %q", tc.template, tc.existing, got, err, tc.want)
 		}
