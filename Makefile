@@ -6,9 +6,12 @@ FUZZTIME ?= 10s
 BENCH    ?= .
 TIMEOUT  ?= 9m
 IMAGES   ?=
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+PROGRAM  ?= bin/holdfast
 
 .DEFAULT_GOAL := build
-.PHONY: help build run tools test race fuzz lint fmt fmt-check vet bench micro golden check
+.PHONY: help build install run tools test race fuzz lint fmt fmt-check vet bench micro golden check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,10 +20,25 @@ help: ## list the targets
 build: ## build bin/holdfast
 	$(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/holdfast ./cmd/holdfast
 
+bin/holdfast: go.mod go.sum $(shell find . -name '*.go')
+	$(MAKE) build
+
+# Builds only what is out of date: "make && sudo make install" needs no Go for root.
+install: $(PROGRAM) ## put program, manual page, completions and Amanda's helper below DESTDIR and PREFIX=/usr/local
+	install -D -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/holdfast'
+	install -D -m 755 scripts/amanda-age '$(DESTDIR)$(PREFIX)/lib/holdfast/age'
+	@set -e; made=$$(mktemp); trap 'rm -f "$$made"' EXIT; \
+	put() { file=$$1; shift; $(PROGRAM) "$$@" >"$$made"; echo "install $$file"; \
+	install -D -m 644 "$$made" '$(DESTDIR)$(PREFIX)'/"$$file"; }; \
+	put share/man/man8/holdfast.8 man; \
+	put share/bash-completion/completions/holdfast completion bash; \
+	put share/zsh/site-functions/_holdfast completion zsh; \
+	put share/fish/vendor_completions.d/holdfast.fish completion fish
+
 run: tools build ## two nights and a restore, of the images in IMAGES=DIR or of some made for it
 	IMAGES='$(IMAGES)' scripts/demo
 
-tools:
+tools: ## install the outside programs of tests and demo, or say which are missing
 	@scripts/tools
 
 test: tools ## all tests
@@ -40,10 +58,10 @@ lint: vet ## vet, and the house rules (internal/lint)
 fmt: ## format all Go files
 	gofmt -l -w .
 
-fmt-check:
+fmt-check: ## is everything formatted?
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt):"; echo "$$files"; exit 1; } >&2
 
-vet:
+vet: ## go vet
 	$(GO) vet ./...
 
 bench: tools ## the program against qemu-img and zstd, in some four minutes (docs/performance.md)
