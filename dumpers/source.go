@@ -51,8 +51,6 @@ type DiskInfo struct {
 	Identity string
 	// Backing is the absolute path of the image this one is an overlay of; empty for none.
 	Backing string
-	// Path is the absolute path of the image itself; empty where there is none.
-	Path string
 }
 
 // Journal records outside resources before they are made, and forgets them after they are gone.

@@ -70,9 +70,7 @@ func (s *Source) Describe(ctx context.Context) (_ dumpers.Description, err error
 // describe says what an open chain is. With ownOnly, what the image inherits does not count as allocated.
 func (c chain) describe(ctx context.Context, ownOnly bool) (dumpers.DiskInfo, error) {
 	top := c.top()
-	info := dumpers.DiskInfo{
-		Format: top.format, SizeBytes: top.sizeBytes, Identity: top.identity(), Path: top.path,
-	}
+	info := dumpers.DiskInfo{Format: top.format, SizeBytes: top.sizeBytes, Identity: top.identity()}
 	if top.device && top.image == nil {
 		info.Format = formatDevice
 	}

@@ -118,7 +118,7 @@ func TestOverlayMap(t *testing.T) {
 			t.Fatal(err)
 		}
 		info := d.Disks[0]
-		if info.AllocatedBytes != test.blocks*block || info.Backing != middle || info.Path != top || info.SizeBytes != 3200512 {
+		if info.AllocatedBytes != test.blocks*block || info.Backing != middle || info.SizeBytes != 3200512 {
 			t.Errorf("base dumped %t: %+v, want %d blocks allocated", test.baseDumped, info, test.blocks)
 		}
 	}

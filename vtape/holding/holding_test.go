@@ -207,9 +207,6 @@ func TestSmallWrites(t *testing.T) {
 		}
 		rest = rest[n:]
 	}
-	if want := (vtape.CRC{Sum: vtape.Checksum(content), Bytes: int64(len(content))}); w.Stored() != want {
-		t.Errorf("stored %v, want %v", w.Stored(), want)
-	}
 	final := header("web01", "disk0", 0)
 	final.OrigKiB = 7
 	held, err := w.Finish(final)

@@ -72,9 +72,6 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.fail(err)
 }
 
-// Stored is size and CRC-32C of all that was written.
-func (w *Writer) Stored() vtape.CRC { return w.sum }
-
 // fail keeps the first error and says whose it is.
 func (w *Writer) fail(err error) error {
 	if err == nil {
