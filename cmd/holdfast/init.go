@@ -153,7 +153,7 @@ func (a *app) noteDirectories(c *cli.Context, dir string) {
 			continue
 		}
 		if found, err := file.Discover(c.Context, inside); err != nil || len(found) > 0 {
-			a.say("warning", fmt.Sprintf("not looked for images: %s: add entries for those in it by hand", inside))
+			a.say("warning", fmt.Sprintf("not searched: %s: add entries for the images in it by hand", inside))
 		}
 	}
 }
