@@ -28,19 +28,16 @@ const exitTempFail = 75
 // TLSPolicy says how a connection to a mail server is secured.
 type TLSPolicy string
 
-// The policies. The zero value is TLSMandatory, but for localhost TLSOpportunistic.
+// The policies, in the words of the configuration. The zero value is TLSMandatory.
 const (
-	TLSDefault       TLSPolicy = ""
 	TLSMandatory     TLSPolicy = "mandatory"     // STARTTLS or no mail
 	TLSOpportunistic TLSPolicy = "opportunistic" // STARTTLS if the server offers it
-	TLSImplicit      TLSPolicy = "implicit"      // TLS from the first byte, port 465
 	TLSNone          TLSPolicy = "none"
 )
 
 // SMTPOptions say which mail server to hand the mail to.
 type SMTPOptions struct {
 	Host string
-	// Port is 587 when 0, 465 with TLSImplicit, 25 on localhost.
 	Port int
 	TLS  TLSPolicy
 	// User and Password log in where User is set; never without TLS, but on localhost.
@@ -129,7 +126,7 @@ func sendSMTP(ctx context.Context, o MailOptions, subject, body string) error {
 	var conn net.Conn
 	dial := func(dialCtx context.Context, network, address string) (net.Conn, error) {
 		var err error
-		conn, err = o.SMTP.dial(dialCtx, network, address)
+		conn, err = new(net.Dialer).DialContext(dialCtx, network, address)
 		if err != nil {
 			return nil, err
 		}
@@ -220,19 +217,7 @@ func (s *SMTPOptions) local() bool {
 	return s.Host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (s *SMTPOptions) port() int {
-	switch {
-	case s.Port != 0:
-		return s.Port
-	case s.TLS == TLSImplicit:
-		return 465
-	case s.local():
-		return 25
-	}
-	return 587
-}
-
-func (s *SMTPOptions) address() string { return net.JoinHostPort(s.Host, fmt.Sprint(s.port())) }
+func (s *SMTPOptions) address() string { return net.JoinHostPort(s.Host, fmt.Sprint(s.Port)) }
 
 func (s *SMTPOptions) tlsConfig() *tls.Config {
 	if s.TLSConfig != nil {
@@ -245,27 +230,15 @@ func (s *SMTPOptions) tlsConfig() *tls.Config {
 	return &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.local()}
 }
 
-func (s *SMTPOptions) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if s.TLS == TLSImplicit {
-		d := tls.Dialer{Config: s.tlsConfig()}
-		return d.DialContext(ctx, network, address)
-	}
-	var d net.Dialer
-	return d.DialContext(ctx, network, address)
-}
-
 func (s *SMTPOptions) clientOptions() []mail.Option {
 	policy := mail.TLSMandatory
-	switch {
-	case s.TLS == TLSNone:
+	switch s.TLS {
+	case TLSNone:
 		policy = mail.NoTLS
-	case s.TLS == TLSOpportunistic, s.TLS == TLSDefault && s.local():
+	case TLSOpportunistic:
 		policy = mail.TLSOpportunistic
 	}
-	options := []mail.Option{mail.WithPort(s.port()), mail.WithTLSPolicy(policy), mail.WithTLSConfig(s.tlsConfig())}
-	if s.TLS == TLSImplicit {
-		options = append(options, mail.WithSSL())
-	}
+	options := []mail.Option{mail.WithPort(s.Port), mail.WithTLSPolicy(policy), mail.WithTLSConfig(s.tlsConfig())}
 	if s.User != "" {
 		// In this order; the last two refuse to work without TLS. A server that offers none of them is an error.
 		options = append(options, mail.WithUsername(s.User), mail.WithPassword(s.Password), mail.WithOpportunisticSMTPAuth(

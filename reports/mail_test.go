@@ -105,8 +105,8 @@ func (s *mailSession) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-// start serves until the test ends and gives the options that reach the server; implicit speaks TLS from the start.
-func (s *mailServer) start(t *testing.T, serverTLS *tls.Config, implicit bool) *reports.SMTPOptions {
+// start serves until the test ends and gives options that reach the server, by TLS if it offers that.
+func (s *mailServer) start(t *testing.T, serverTLS *tls.Config) *reports.SMTPOptions {
 	t.Helper()
 	server := smtp.NewServer(s)
 	server.Domain, server.TLSConfig = "mx.example", serverTLS
@@ -114,9 +114,6 @@ func (s *mailServer) start(t *testing.T, serverTLS *tls.Config, implicit bool) *
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
-	}
-	if implicit {
-		l = tls.NewListener(l, serverTLS)
 	}
 	done := make(chan struct{})
 	go func() {
@@ -128,7 +125,7 @@ func (s *mailServer) start(t *testing.T, serverTLS *tls.Config, implicit bool) *
 		l.Close() // the server knows of it only once it serves
 		<-done
 	})
-	return &reports.SMTPOptions{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
+	return &reports.SMTPOptions{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, TLS: reports.TLSOpportunistic}
 }
 
 type discard struct{}
@@ -201,22 +198,21 @@ const (
 	body    = "Hostname: bkserver\n\nzażółć\n.\n. a line of its own dot\n"
 )
 
-// TestSendSMTP delivers to each recipient: plain on localhost, by STARTTLS where a certificate is trusted, by TLS from
-// the start, and with a password.
+// TestSendSMTP delivers to each recipient: plain on localhost, by STARTTLS where a certificate is trusted, and with
+// a password.
 func TestSendSMTP(t *testing.T) {
 	for _, c := range []struct {
 		name           string
-		tls, implicit  bool
+		tls            bool
 		policy         reports.TLSPolicy
 		user, password string
 	}{
-		{name: "localhost without TLS"},
-		{name: "localhost with a certificate of nobody", tls: true},
+		{name: "localhost without TLS", policy: reports.TLSOpportunistic},
+		{name: "localhost with a certificate of nobody", tls: true, policy: reports.TLSOpportunistic},
 		{name: "no TLS wanted", tls: true, policy: reports.TLSNone},
 		{name: "STARTTLS", tls: true, policy: reports.TLSMandatory},
-		{name: "implicit TLS", tls: true, implicit: true, policy: reports.TLSImplicit},
+		{name: "mandatory where nothing is said", tls: true},
 		{name: "password", tls: true, policy: reports.TLSMandatory, user: "backup", password: "secret"},
-		{name: "password, implicit TLS", tls: true, implicit: true, policy: reports.TLSImplicit, user: "backup", password: "secret"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &mailServer{user: c.user, password: c.password}
@@ -225,9 +221,9 @@ func TestSendSMTP(t *testing.T) {
 			if c.tls {
 				serverTLS, pool = certificate(t)
 			}
-			o := s.start(t, serverTLS, c.implicit)
+			o := s.start(t, serverTLS)
 			o.TLS, o.User, o.Password = c.policy, c.user, c.password
-			if c.policy != reports.TLSDefault {
+			if c.policy != reports.TLSOpportunistic {
 				o.TLSConfig = &tls.Config{RootCAs: pool}
 			}
 			if err := reports.Send(context.Background(), options(o, "a@example.com", "b@example.com"), subject, body); err != nil {
@@ -282,7 +278,7 @@ func TestSendRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &mailServer{refuse: c.refuse}
-			o := options(s.start(t, nil, false), "bad@example.com")
+			o := options(s.start(t, nil), "bad@example.com")
 			if c.change != nil {
 				c.change(&o)
 			}
@@ -305,7 +301,7 @@ func TestSendOneRefused(t *testing.T) {
 		}
 		return nil
 	}}
-	o := options(s.start(t, nil, false), "gone@example.com", "here@example.com")
+	o := options(s.start(t, nil), "gone@example.com", "here@example.com")
 	err := reports.Send(context.Background(), o, subject, body)
 	if err == nil || !strings.Contains(err.Error(), "gone@example.com") || errors.Is(err, reports.ErrMailTemporary) {
 		t.Errorf("error %v", err)
@@ -320,7 +316,7 @@ func TestSendOneRefused(t *testing.T) {
 func TestSendSecrets(t *testing.T) {
 	serverTLS, pool := certificate(t)
 	s := &mailServer{user: "backup", password: "right"}
-	o := s.start(t, serverTLS, false)
+	o := s.start(t, serverTLS)
 	o.User, o.Password, o.TLS, o.TLSConfig = "backup", "wr0ng", reports.TLSMandatory, &tls.Config{RootCAs: pool}
 	err := reports.Send(context.Background(), options(o, "a@example.com"), subject, body)
 	if err == nil || strings.Contains(err.Error(), "wr0ng") || errors.Is(err, reports.ErrMailTemporary) {
@@ -398,7 +394,7 @@ func TestSendDropped(t *testing.T) {
 // TestSendTwice: the same report has the same Message-ID, another one another.
 func TestSendTwice(t *testing.T) {
 	s := &mailServer{}
-	o := options(s.start(t, nil, false), "a@example.com")
+	o := options(s.start(t, nil), "a@example.com")
 	for _, text := range []string{body, body, "another"} {
 		if err := reports.Send(context.Background(), o, subject, text); err != nil {
 			t.Fatal(err)
