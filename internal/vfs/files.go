@@ -73,6 +73,14 @@ func WriteSynced(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
+// Cause strips operation and path from an error of an FS, for a caller that says them in its own words.
+func Cause(err error) error {
+	if p, ok := err.(*fs.PathError); ok {
+		return p.Err
+	}
+	return err
+}
+
 // RemoveAll removes name and, if it is a directory, all that is in it. Symbolic links are removed, not followed. It is
 // no error when name is not there. It stops at the first error.
 func RemoveAll(fsys FS, name string) error {

@@ -73,7 +73,7 @@ func (d *Device) entries(ctx context.Context) ([]entry, error) {
 	}
 	names, err := d.fsys.ReadDir(d.path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, fmt.Errorf("%w: %w", vtape.ErrAbsent, err)
+		return nil, fmt.Errorf("%w: %w", vtape.ErrAbsent, vfs.Cause(err))
 	}
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func Open(fsys vfs.FS, held catalog.Holding) (*Reader, error) {
 			err = fmt.Errorf("%d bytes, want %d", info.Size(), vtape.HeaderBytes+c.Bytes)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("open holding: %s: chunk %s: %w", held.Dump, c.Path, err)
+			return nil, fmt.Errorf("open holding: %s: chunk %s: %w", held.Dump, c.Path, vfs.Cause(err))
 		}
 		pieces = append(pieces, joined.Piece{
 			Bytes: c.Bytes,
@@ -113,7 +113,7 @@ func (r *Reader) open(i int) (*chunkFile, error) {
 	c := r.held.Chunks[i]
 	f, err := r.fs.OpenFile(c.Path, os.O_RDONLY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("holding chunk %s: %w", c.Path, err)
+		return nil, fmt.Errorf("holding chunk %s: %w", c.Path, vfs.Cause(err))
 	}
 	header, chunk, err := readHeaderOf(f)
 	if err == nil {
@@ -142,7 +142,7 @@ func (f *chunkFile) ReadAt(p []byte, off int64) (int, error) {
 		err = io.EOF
 	}
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("holding chunk %s: at byte %d: %w", f.Name(), vtape.HeaderBytes+off, err)
+		err = fmt.Errorf("holding chunk %s: at byte %d: %w", f.Name(), vtape.HeaderBytes+off, vfs.Cause(err))
 	}
 	return n, err
 }

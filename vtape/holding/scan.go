@@ -114,7 +114,7 @@ func follow(fsys vfs.FS, first string) Found {
 func readHeader(fsys vfs.FS, name string) (vtape.Header, catalog.HoldingChunk, error) {
 	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
-		return vtape.Header{}, catalog.HoldingChunk{}, fmt.Errorf("holding chunk %s: %w", name, err)
+		return vtape.Header{}, catalog.HoldingChunk{}, fmt.Errorf("holding chunk %s: %w", name, vfs.Cause(err))
 	}
 	defer f.Close()
 	header, chunk, err := readHeaderOf(f)

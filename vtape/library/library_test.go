@@ -168,7 +168,7 @@ func TestInventoryOfBadSlots(t *testing.T) {
 		"2: DEMO-002 20250102030405 0 files 32768 bytes",
 		"3: read label: /srv/vtapes/slot3: not a volume: no label, but a file 00001.x.y.0",
 		"4: label DEMO-001 is also in slot 1",
-		"5: read label: /srv/vtapes/slot5: volume is absent: open /srv/vtapes/slot5: no such file or directory",
+		"5: read label: /srv/vtapes/slot5: volume is absent: no such file or directory",
 	)
 	if _, _, err := l.Load(ctx, "DEMO-001"); err == nil || !strings.Contains(err.Error(), "also in slot 4") {
 		t.Errorf("load a label that is there twice: %v", err)

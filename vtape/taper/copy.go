@@ -42,7 +42,8 @@ func (s *Stream) accept(p catalog.Part, err error) bool {
 	return true
 }
 
-// OpenDevice gives the volume with that label. It is called once for each label, by one goroutine at a time.
+// OpenDevice gives the volume with that label. It is called by one goroutine at a time, and for a label
+// until it has succeeded once.
 type OpenDevice func(ctx context.Context, label catalog.Label) (vtape.Device, error)
 
 // OpenCopy opens a copy by its parts, in order from number 1. Volumes and files are opened when they are read, and
