@@ -14,6 +14,7 @@ import (
 
 	"holdfast/dumpers"
 	"holdfast/internal/qcow2"
+	"holdfast/internal/vfs"
 )
 
 // Formats of an image.
@@ -107,7 +108,7 @@ func openLayer(path, format string, guard func(*os.File) error) (_ *layer, err e
 	// Without O_NONBLOCK, opening a named pipe would wait for a writer. It means nothing to files and devices.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open image: %s: %w", path, cause(err))
+		return nil, fmt.Errorf("open image: %s: %w", path, vfs.Cause(err))
 	}
 	defer func() {
 		if err != nil {
@@ -119,7 +120,7 @@ func openLayer(path, format string, guard func(*os.File) error) (_ *layer, err e
 		return nil, fmt.Errorf("open image: %s: %w", path, err)
 	}
 	if err := l.measure(); err != nil {
-		return nil, fmt.Errorf("open image: %s: %w", path, cause(err))
+		return nil, fmt.Errorf("open image: %s: %w", path, vfs.Cause(err))
 	}
 	if format == FormatQCOW2 {
 		if l.image, err = qcow2.Open(f, l.fileBytes); err != nil {
@@ -199,7 +200,7 @@ func resolve(image, name string) (string, error) {
 		slash := strings.LastIndexByte(full, '/')
 		parent, err := filepath.EvalSymlinks(full[:slash])
 		if err != nil {
-			return "", fmt.Errorf("open image: %s: backing file %q: %w", image, name, cause(err))
+			return "", fmt.Errorf("open image: %s: backing file %q: %w", image, name, vfs.Cause(err))
 		}
 		full = parent + full[slash:]
 	}
@@ -232,16 +233,7 @@ func (l *layer) readError(err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	return fmt.Errorf("read image: %s: %w", l.path, kindly(cause(err)))
-}
-
-// cause strips what the os package says before an error: operation and path, which the caller says in its own way.
-func cause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
+	return fmt.Errorf("read image: %s: %w", l.path, kindly(vfs.Cause(err)))
 }
 
 // kindError is an error of another package that is also of a kind our callers know.

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/dumpers"
 	"holdfast/internal/qcow2"
+	"holdfast/internal/vfs"
 )
 
 // Found is an image that Discover found.
@@ -43,7 +44,7 @@ func Discover(ctx context.Context, dir string) ([]Found, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("find images: %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("find images: %s: %w", dir, vfs.Cause(err))
 	}
 	var all []Found
 	names := map[string]int{}

@@ -181,7 +181,7 @@ func (p *point) Abort(context.Context) error { return p.end() }
 
 func (p *point) end() error {
 	if err := p.chain.close(); err != nil {
-		return fmt.Errorf("close image: %s: %w", p.source.path, cause(err))
+		return fmt.Errorf("close image: %w", err)
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"holdfast/internal/vfs"
 )
 
 // state is what a write to a file or device would change.
@@ -58,7 +60,7 @@ func (l *layer) changed() (string, error) {
 	}
 	now, err := stateOf(l.file)
 	if err != nil {
-		return "", fmt.Errorf("look at image: %s: %w", l.path, cause(err))
+		return "", fmt.Errorf("look at image: %s: %w", l.path, vfs.Cause(err))
 	}
 	if why := l.state.differs(now); why != "" {
 		return l.named(why), nil
@@ -69,7 +71,7 @@ func (l *layer) changed() (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return l.named("was removed while it was read"), nil
 	case err != nil:
-		return "", fmt.Errorf("look at image: %s: %w", l.path, cause(err))
+		return "", fmt.Errorf("look at image: %s: %w", l.path, vfs.Cause(err))
 	case !os.SameFile(named, now.info):
 		return l.named("was replaced by another file while it was read"), nil
 	}
