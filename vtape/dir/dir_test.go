@@ -308,6 +308,26 @@ func TestLabelThatIsNoFileName(t *testing.T) {
 	}
 }
 
+// A volume for which only the file system has no room says so: the administrator looks for another cause.
+func TestFullVolumeOrFileSystem(t *testing.T) {
+	for _, tc := range []struct {
+		capacity, free int64
+		want           string
+	}{
+		{1 << 20, 100 << 10, "create file 1: /lib/slot1: end of volume: no space left on device"},
+		{0, 100 << 10, "create file 1: /lib/slot1: end of volume: no space left on device"},
+		{100 << 10, 1 << 30, "create file 1: /lib/slot1: end of volume"},
+	} {
+		m := newSlot(t)
+		m.SetCapacity(tc.free)
+		dev := dir.New(m, slot, dir.Options{CapacityBytes: tc.capacity})
+		must(t, dev.Format(ctx, devicetest.Label("DEMO-001")))
+		if _, err := dev.Create(ctx, 1, devicetest.Header(1)); !errors.Is(err, vtape.ErrEndOfMedium) || err.Error() != tc.want {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+}
+
 func TestReserve(t *testing.T) {
 	m := newSlot(t)
 	m.SetCapacity(1 << 20)

@@ -46,8 +46,8 @@ func (d *Device) create(ctx context.Context, number int, h vtape.Header) (*partW
 	if err != nil {
 		return nil, err
 	}
-	if room < vtape.HeaderBytes+vtape.PartAlign {
-		return nil, vtape.ErrEndOfMedium
+	if room < leastPart {
+		return nil, d.endOfMedium(list)
 	}
 	name := path.Join(d.path, vtape.PartName(number, h.Host, h.Disk, h.Level))
 	f, err := d.fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
@@ -65,6 +65,21 @@ func (d *Device) create(ctx context.Context, number int, h vtape.Header) (*partW
 		return nil, errors.Join(err, w.Abort())
 	}
 	return w, nil
+}
+
+// leastPart is a header and one block of data, in bytes.
+const leastPart = vtape.HeaderBytes + vtape.PartAlign
+
+// endOfMedium says what there is no room on: the volume, or the file system below one that could take more.
+func (d *Device) endOfMedium(list []entry) error {
+	left := d.opts.CapacityBytes
+	for _, e := range list {
+		left -= e.bytes
+	}
+	if d.opts.CapacityBytes == 0 || left >= leastPart {
+		return fmt.Errorf("%w: %w", vtape.ErrEndOfMedium, syscall.ENOSPC)
+	}
+	return vtape.ErrEndOfMedium
 }
 
 // isFull tells whether the error means that the file system has no room for this user.
