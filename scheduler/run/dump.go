@@ -127,7 +127,7 @@ func (d *dumping) place(ctx context.Context, view dumpers.BlockView, info dumper
 	}
 	if d.kind.Holding != configs.HoldingNever && len(d.Config.Holding) > 0 {
 		made, err := d.toHolding(ctx, prepared, info)
-		if !errors.Is(err, holding.ErrNoRoom) || d.kind.Holding == configs.HoldingRequired {
+		if !errors.Is(err, holding.ErrNoRoom) || d.kind.Holding == configs.HoldingRequired || d.options.NoTaper {
 			return made, err
 		}
 		d.remark("holding disk has no room: dumped straight to a volume")

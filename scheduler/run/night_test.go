@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/vfs"
 	"holdfast/reports"
 	"holdfast/scheduler/run"
+	"holdfast/vtape/holding"
 	"holdfast/vtape/library"
 )
 
@@ -211,6 +212,22 @@ func TestHoldingAbsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.settled(3)
+}
+
+// Without volumes and without room a dump fails for want of room: no volume is to blame, nor tried.
+func TestNoTaperNoRoom(t *testing.T) {
+	s := newSite(t, newImages(t, 4), siteYAML)
+	defer s.close()
+	s.config.Holding[0].Use = 64 << 10
+	r, err := s.run(context.Background(), 0, run.Options{NoTaper: true, DLEs: []catalog.DLE{{VM: "web", Disk: "disk0"}}})
+	if err != nil || r.Head.ExitStatus != 4 || len(r.Failures) != 1 {
+		t.Fatalf("exit status %d, error %v\n%s", r.Head.ExitStatus, err, reportText(r))
+	}
+	for _, f := range r.Failures {
+		if !strings.Contains(f.Text, holding.ErrNoRoom.Error()) {
+			t.Errorf("failure %q", f.Text)
+		}
+	}
 }
 
 // What the holding disk has lost is told once; nothing is built on it.
