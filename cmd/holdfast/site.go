@@ -11,14 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"filippo.io/age"
 	"github.com/gofrs/flock"
 	"github.com/urfave/cli/v2"
 
-	"holdfast/catalog"
 	"holdfast/catalog/sqlstore"
 	"holdfast/configs"
 	"holdfast/dumpers"
@@ -28,8 +26,6 @@ import (
 	"holdfast/reports"
 	"holdfast/scheduler/recovery"
 	nightly "holdfast/scheduler/run"
-	"holdfast/vtape"
-	"holdfast/vtape/library"
 )
 
 // site is a configuration with its catalog, open.
@@ -150,37 +146,6 @@ func (s *site) recovery(ids []age.Identity) *recovery.Site {
 	return &recovery.Site{
 		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.device(), Map: s.Maps().Open, Identities: ids,
 		Workers: workers(),
-	}
-}
-
-// device finds volumes by their labels. Where each was found is kept, so that a restore does not look through the
-// whole library for each part.
-func (s *site) device() func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
-	type volume struct {
-		storage string
-		label   catalog.Label
-	}
-	var mu sync.Mutex // guards found
-	found := map[volume]vtape.Device{}
-	return func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if dev, ok := found[volume{storage, label}]; ok {
-			return dev, nil
-		}
-		st, ok := s.Config.Storage[storage]
-		if !ok {
-			return nil, fmt.Errorf("storage %q is not in the configuration", storage)
-		}
-		lib, err := library.Open(s.FS, nightly.LibraryOptions(st))
-		if err != nil {
-			return nil, err
-		}
-		_, dev, err := lib.Load(ctx, label)
-		if err == nil {
-			found[volume{storage, label}] = dev
-		}
-		return dev, err
 	}
 }
 
