@@ -8,6 +8,8 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/reports"
+	nightly "holdfast/scheduler/run"
+	"holdfast/vtape/library"
 )
 
 func (a *app) volumeCommand() *cli.Command {
@@ -25,6 +27,15 @@ func (a *app) volumeCommand() *cli.Command {
 				Name: "show", Usage: "what is on a volume", ArgsUsage: usageLabel,
 				Description: "EXAMPLES\n   holdfast volume show DEMO-003",
 				Flags:       []cli.Flag{jsonFlag()}, Action: a.showVolume,
+			},
+			{
+				Name: "create", Usage: "make the vtapes that the configuration names, as far as they are not there",
+				Description: `For a library in another place, or with more slots than before. Nothing that is there is changed. Mount the file
+system first: a library made on its mount point would hide below it.
+
+EXAMPLES
+   holdfast volume create`,
+				Action: a.createVolumes,
 			},
 			{
 				Name: "label", Usage: "label a blank slot now, instead of when it is first written", ArgsUsage: "SLOT [LABEL]",
@@ -119,6 +130,24 @@ func printContents(w io.Writer, v volumeContents) error {
 		t.Rows = append(t.Rows, []string{fmt.Sprint(p.File), string(p.Dump), fmt.Sprint(p.Number), fmt.Sprint(p.Bytes)})
 	}
 	return t.Write(w)
+}
+
+// createVolumes makes what the library lacks: slots, and the mark that tells it from an empty mount point.
+func (a *app) createVolumes(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usagef("volume create takes no names: %q", c.Args().First())
+	}
+	s, err := a.openSite(c, toWork)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	st := s.Config.MainStorage()
+	if err := library.Create(s.FS, nightly.LibraryOptions(st)); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%d vtapes are in %s\n", st.Slots, st.Path)
+	return nil
 }
 
 func (a *app) labelVolume(c *cli.Context) error {

@@ -120,7 +120,7 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 	}
 	for _, slot := range inv {
 		if slot.Err != nil {
-			f.add(SeverityWarning, slotHint(st.Path, slot), "storage %s: slot %s: %v", st.Name, slot.Slot, slot.Err)
+			f.add(SeverityWarning, slotHint(slot), "storage %s: slot %s: %v", st.Name, slot.Slot, slot.Err)
 			continue
 		}
 		if err := writable(n.FS, library.SlotPath(st.Path, slot.Slot)); err != nil {
@@ -139,7 +139,7 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 	choice, err := library.Pick(inv, volumes, keep)
 	switch {
 	case err != nil:
-		f.add(SeverityError, "raise slots and make their directories, or lower keep-volumes", "storage %s: %v", st.Name, err)
+		f.add(SeverityError, "raise slots and call `holdfast volume create`, or lower keep-volumes", "storage %s: %v", st.Name, err)
 	case choice.Label == "":
 		f.add(SeverityNote, "", "storage %s: the next run writes to a new volume in slot %s", st.Name, choice.Slot)
 	default:
@@ -148,9 +148,9 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 }
 
 // slotHint says how a slot that has no volume that can be read is put to use.
-func slotHint(root string, slot library.SlotInfo) string {
+func slotHint(slot library.SlotInfo) string {
 	if errors.Is(slot.Err, vtape.ErrAbsent) {
-		return "bring the directory back; for a new vtape make it: mkdir -m 700 " + library.SlotPath(root, slot.Slot)
+		return "bring the directory back; for a new vtape, `holdfast volume create` makes it"
 	}
 	return "it is left as it is; empty the slot's directory by hand to have it used"
 }
@@ -174,7 +174,7 @@ func size(bytes int64) string { return humanize.IBytes(uint64(max(0, bytes))) }
 
 func absentHint(err error) string {
 	if errors.Is(err, vtape.ErrAbsent) || errors.Is(err, fs.ErrNotExist) {
-		return "mount its file system; a new library is made by `holdfast init`"
+		return "mount its file system; a new library is made by `holdfast volume create`"
 	}
 	return ""
 }
