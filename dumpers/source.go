@@ -45,7 +45,8 @@ type DiskInfo struct {
 	Name string
 	// Format of the image: "raw", "qcow2", "device".
 	Format string
-	// SizeBytes is the virtual size; AllocatedBytes how much of it may hold data (an upper bound of a full dump).
+	// SizeBytes is the virtual size; AllocatedBytes how much of it may hold data: an upper bound of a full dump, but
+	// a guess from samples for a device, which has no map.
 	SizeBytes, AllocatedBytes int64
 	// Identity changes when the image is replaced by another one under the same name.
 	Identity string

@@ -32,7 +32,7 @@ EXAMPLES
    holdfast restore web01 --to /tmp/web01.raw
    holdfast restore web01 --at '2026-11-20 12:00' --format qcow2 --to /tmp/web01.qcow2
    holdfast restore web01 disk1 --to /dev/vg0/web01 --force
-   holdfast restore web01 --to - | qemu-img dd ...
+   holdfast restore web01 --to - | zstd > web01.raw.zst
    holdfast restore --from-media /media/vtapes web01 --to /tmp/web01.raw`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "`TARGET`: a file, a block device, or - (must be given)"},

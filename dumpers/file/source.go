@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"holdfast/dumpers"
+	"holdfast/internal/blockmap"
 	"holdfast/internal/qcow2"
 )
 
@@ -73,6 +75,8 @@ func (c chain) describe(ctx context.Context, ownOnly bool) (dumpers.DiskInfo, er
 	info := dumpers.DiskInfo{Format: top.format, SizeBytes: top.sizeBytes, Identity: top.identity()}
 	if top.device && top.image == nil {
 		info.Format = formatDevice
+		err := top.sampleData(ctx, &info)
+		return info, err
 	}
 	if len(c) > 1 {
 		info.Backing = c[1].path
@@ -84,6 +88,32 @@ func (c chain) describe(ctx context.Context, ownOnly bool) (dumpers.DiskInfo, er
 		return nil
 	})
 	return info, err
+}
+
+// deviceSamples is how many blocks of a device are looked at: 8 MiB to read, and a share that is seldom off by a tenth.
+const deviceSamples = 128
+
+// sampleData guesses how much of a device holds data. A device has no map, and to take all of it for data would keep a
+// large one that is mostly empty from ever being planned. The blocks are the same each time, and so is the plan.
+func (l *layer) sampleData(ctx context.Context, info *dumpers.DiskInfo) error {
+	block := make([]byte, blockmap.ClusterBytes)
+	count, data := min(deviceSamples, blockmap.Clusters(l.sizeBytes)), int64(0)
+	for i := range count {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		at := l.sizeBytes / count * i / blockmap.ClusterBytes * blockmap.ClusterBytes
+		n, err := l.ReadAt(block, at)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if !blockmap.IsZero(block[:n]) {
+			data++
+		}
+	}
+	// One more on both sides: a device of which no sample holds data may hold some.
+	info.AllocatedBytes = int64(float64(l.sizeBytes) * float64(data+1) / float64(count+1))
+	return nil
 }
 
 // Pin locks the image against writers, until the point ends. Nothing is made that would outlive the process, so nothing

@@ -126,6 +126,31 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// Of a device that is mostly empty not all is taken for data: it has no map, but samples tell.
+func TestDeviceMostlyEmpty(t *testing.T) {
+	testtools.Need(t, "losetup")
+	path := inDir(t, "image")
+	if err := os.WriteFile(path, noise(1, 256*block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1024*block); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("losetup", "-f", "--show", path).CombinedOutput()
+	if err != nil {
+		t.Skipf("no loop device can be had here: %s", out)
+	}
+	device := strings.TrimSpace(string(out))
+	t.Cleanup(func() { runTool(t, "losetup", "-d", device) })
+	d, err := source(t, device, "raw").Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Disks[0].AllocatedBytes; got < 256*block || got > 280*block {
+		t.Errorf("%d bytes are taken for data, want about %d", got, 256*block)
+	}
+}
+
 // A block device is read in full, is found to be mounted, and its writes are counted by the kernel.
 func TestDevice(t *testing.T) {
 	testtools.Need(t, "losetup", "mkfs.ext4")
