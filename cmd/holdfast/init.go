@@ -114,30 +114,40 @@ func (a *app) findImages(c *cli.Context, dir string) ([]configs.Image, error) {
 	if len(found) == 0 {
 		return nil, withHint(fmt.Errorf("no images in %s", dir), "images are files named *.qcow2, *.raw or *.img")
 	}
+	var images []configs.Image
+	for _, f := range found {
+		images = append(images, configs.Image{
+			VM: f.VM, Disk: "disk0", Path: f.Path, Format: configs.Format(f.Format), SizeBytes: f.SizeBytes,
+			UsedBytes: f.AllocatedBytes, Err: f.Err,
+		})
+	}
+	images = configs.Judged(images)
+	return images, a.relate(c, found, images)
+}
+
+// relate finds the base of each image, among those that are not left out. Found and images are in the same order.
+func (a *app) relate(c *cli.Context, found []file.Found, images []configs.Image) error {
+	vm := map[string]string{}
+	for i := range found {
+		found[i].Err = images[i].Err // what is left out is nobody's base
+		vm[found[i].Path] = images[i].VM
+	}
 	relations, err := file.Relations(c.Context, found)
 	if c.Context.Err() != nil {
-		return nil, c.Context.Err()
+		return c.Context.Err()
 	}
 	if err != nil {
 		// The others are compared all the same, and this one is only dumped whole.
 		fmt.Fprintf(a.stderr, "holdfast: warning: not compared with the other images: %v\n", err)
 	}
-	base := map[string]string{}
 	for _, r := range relations {
-		base[r.Image] = r.Base
+		for i := range images {
+			if images[i].Path == r.Image {
+				images[i].Base = vm[r.Base]
+			}
+		}
 	}
-	vm := map[string]string{}
-	for _, f := range found {
-		vm[f.Path] = f.VM
-	}
-	var images []configs.Image
-	for _, f := range found {
-		images = append(images, configs.Image{
-			VM: f.VM, Disk: "disk0", Path: f.Path, Format: configs.Format(f.Format), SizeBytes: f.SizeBytes,
-			UsedBytes: f.AllocatedBytes, Base: vm[base[f.Path]], Err: f.Err,
-		})
-	}
-	return configs.Judged(images), nil
+	return nil
 }
 
 // noteDirectories names the directories in dir that hold images, too: whoever keeps some there must not think that
