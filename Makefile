@@ -11,7 +11,7 @@ DESTDIR  ?=
 PROGRAM  ?= bin/holdfast
 
 .DEFAULT_GOAL := build
-.PHONY: help build install run tools test race fuzz lint fmt fmt-check vet bench micro golden check
+.PHONY: help build install run tools test race sweep fuzz lint fmt fmt-check vet bench micro golden check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +46,9 @@ test: tools ## all tests
 
 race: tools ## all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
+
+sweep: ## every point of the fault and crash sweeps, of which `make test` takes samples; some ten minutes
+	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run 'TestFaults|TestCrashes' ./scheduler/run
 
 fuzz: tools ## every fuzz target for FUZZTIME=10s
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's,/[^/]*:func , ,' | sort -u | { set -e; \
