@@ -138,7 +138,7 @@ func TestDeviceMostlyEmpty(t *testing.T) {
 	}
 	out, err := exec.Command("losetup", "-f", "--show", path).CombinedOutput()
 	if err != nil {
-		t.Skipf("no loop device can be had here: %s", out)
+		testtools.Lacking(t, "no loop device can be had here: "+string(out))
 	}
 	device := strings.TrimSpace(string(out))
 	t.Cleanup(func() { runTool(t, "losetup", "-d", device) })
@@ -160,7 +160,7 @@ func TestDevice(t *testing.T) {
 	}
 	out, err := exec.Command("losetup", "-f", "--show", path).CombinedOutput()
 	if err != nil {
-		t.Skipf("no loop device can be had here: %s", out)
+		testtools.Lacking(t, "no loop device can be had here: "+string(out))
 	}
 	device := strings.TrimSpace(string(out))
 	t.Cleanup(func() { runTool(t, "losetup", "-d", device) })
@@ -188,7 +188,7 @@ func TestDevice(t *testing.T) {
 
 	mount := t.TempDir()
 	if out, err := exec.Command("mount", device, mount).CombinedOutput(); err != nil {
-		t.Skipf("nothing can be mounted here: %s", out)
+		testtools.Lacking(t, "nothing can be mounted here: "+string(out))
 	}
 	t.Cleanup(func() { runTool(t, "umount", mount) })
 	p, err := source(t, device, "raw").Pin(t.Context(), nil)

@@ -18,9 +18,15 @@ func Need(t testing.TB, tools ...string) {
 		if _, err := os.Stat("/usr/sbin/" + tool); err == nil {
 			continue
 		}
-		if os.Getenv("HOLDFAST_REQUIRE_TOOLS") == "1" {
-			t.Fatalf("%s is not installed, and HOLDFAST_REQUIRE_TOOLS=1", tool)
-		}
-		t.Skipf("%s is not installed (scripts/tools installs it)", tool)
+		Lacking(t, tool+" is not installed (scripts/tools installs it)")
 	}
+}
+
+// Lacking ends a test that this machine has not what it takes to run: it is skipped, and fails where tools are required.
+func Lacking(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("HOLDFAST_REQUIRE_TOOLS") == "1" {
+		t.Fatalf("%s, and HOLDFAST_REQUIRE_TOOLS=1", why)
+	}
+	t.Skip(why)
 }

@@ -189,7 +189,7 @@ func (s split) Space(name string) (vfs.Space, error)   { return s.of(name).Space
 func TestRestoreToDevice(t *testing.T) {
 	testtools.Need(t, "losetup", "mkfs.ext4", "mount")
 	if _, err := os.Stat("/dev/loop-control"); err != nil || os.Geteuid() != 0 {
-		t.Skip("loop devices are for root, where the kernel has them")
+		testtools.Lacking(t, "loop devices are for root, where the kernel has them")
 	}
 	content := disk(1, 40*cluster+512)
 	dir := t.TempDir()
