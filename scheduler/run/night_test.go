@@ -32,6 +32,21 @@ func TestNights(t *testing.T) {
 	}
 }
 
+// A clone is a delta to the dump of its base that was made in the same night, minutes before.
+func TestCloneOfTonight(t *testing.T) {
+	s := newSite(t, newImages(t, 3), siteYAML)
+	defer s.close()
+	r := s.goodNight(0)
+	clone := catalog.DLE{VM: "clone", Disk: "disk0"}
+	d, err := s.store.Dump(context.Background(), catalog.NewDumpID(clone, r.Head.Stamp, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := catalog.NewDumpID(catalog.DLE{VM: "golden", Disk: "disk0"}, r.Head.Stamp, 0); d.Base != want {
+		t.Errorf("the clone's base is %q, want %q", d.Base, want)
+	}
+}
+
 // The smallest library that does, and nothing kept on purpose: whatever is overwritten, each image can be restored as
 // it was last, even while the night that overwrites is under way.
 func TestReuse(t *testing.T) {
@@ -158,6 +173,36 @@ func TestNoVolumeLeft(t *testing.T) {
 	st.RunVolumes = 8
 	s.config.Storage["vtapes"] = st
 	s.settled(1)
+}
+
+// Slots that nothing may be written to are each named once, in the notes; the dumps that are left name the fact alone.
+func TestNoSlotTaken(t *testing.T) {
+	s := newSite(t, newImages(t, 3), siteYAML)
+	defer s.close()
+	st := s.config.Storage["vtapes"]
+	for n := 1; n <= st.Slots; n++ {
+		foreign := fmt.Sprintf("/vtapes/slot%d/00000.FOREIGN-%d", n, n)
+		if err := vfs.WriteFileDurable(s.mem, foreign, []byte("somebody else's"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := s.run(context.Background(), 0, run.Options{})
+	wantStatus(t, r, err, 16|4)
+	text := reportText(r)
+	for n := 1; n <= st.Slots; n++ {
+		if got := strings.Count(text, fmt.Sprintf("FOREIGN-%d:", n)); got != 1 {
+			t.Errorf("slot %d is named %d times", n, got)
+		}
+	}
+	const short = "no volume can be written in storage vtapes; why not is under NOTES"
+	for _, f := range r.Failures {
+		if strings.Contains(f.Text, "no volume") && !strings.HasPrefix(f.Text, short) {
+			t.Errorf("failure %q, want it to begin with %q", f.Text, short)
+		}
+	}
+	if !strings.Contains(text, short) {
+		t.Errorf("the report does not say that %s:\n%s", short, text)
+	}
 }
 
 // A library that is not there: all dumps stay on the holding disk, but for those that must not go there.
