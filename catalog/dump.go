@@ -89,6 +89,8 @@ type Dump struct {
 	Identity string    `json:"identity,omitempty"`
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended"`
+	// Hold is why the dump must stay, whatever retention says (a legal hold); empty for none.
+	Hold string `json:"hold,omitempty"`
 	// Messages are the odd ones of a strange dump, and the reason of a partial one.
 	Messages []string `json:"messages,omitempty"`
 }
@@ -130,6 +132,14 @@ func (c Copy) Covers(d Dump) error {
 		return fmt.Errorf("copy of %s in %s: its %d parts hold %d bytes of %d", c.Dump, c.Storage, len(c.Parts), end, d.StoredBytes)
 	}
 	return nil
+}
+
+// Wanted is a copy that is still to be made: of a dump that was not written to one of its storages yet, or is to be copied
+// there when it is old enough. It is recorded with the dump and forgotten when the copy is whole.
+type Wanted struct {
+	Dump    DumpID    `json:"dump"`
+	Storage string    `json:"storage"`
+	Due     time.Time `json:"due"`
 }
 
 // Part is a piece of a dump on a volume.

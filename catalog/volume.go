@@ -16,9 +16,13 @@ type Volume struct {
 	// HeaderCRC is the CRC-32C of the 32 KiB label block as written.
 	HeaderCRC uint32 `json:"header_crc"`
 	// NoReuse and Retired are set by hand: neither is ever overwritten; a retired one is gone for good.
-	NoReuse bool      `json:"no_reuse,omitempty"`
-	Retired bool      `json:"retired,omitempty"`
-	Seen    time.Time `json:"seen"`
+	NoReuse bool `json:"no_reuse,omitempty"`
+	Retired bool `json:"retired,omitempty"`
+	// Degraded names, for a parity set, the members that do not hold all of the volume; empty when all do.
+	Degraded []string `json:"degraded,omitempty"`
+	// LockedUntil is when the last of the volume's objects can be removed at its storage; zero when nothing is locked.
+	LockedUntil time.Time `json:"locked_until,omitzero"`
+	Seen        time.Time `json:"seen"`
 }
 
 // Run is one night's work.

@@ -24,7 +24,8 @@ type Config struct {
 	InParallel   int                 `yaml:"in-parallel" doc:"Images dumped at the same time."`
 	Bump         Bump                `yaml:"bump" doc:"When an incremental dump goes one level up."`
 	Holding      []Holding           `yaml:"holding" doc:"Holding disks: dumps are kept there until they are on a volume; none: dumps go straight to a volume, one at a time."`
-	Storage      map[string]Storage  `yaml:"storage" jsonschema:"required" doc:"Where dumps go, by name. This version writes to one storage."`
+	Storage      map[string]Storage  `yaml:"storage" jsonschema:"required" doc:"Where dumps go, by name."`
+	Reserve      int                 `yaml:"reserve" doc:"Percent of the holding disks kept for incrementals while no volume can be written: fulls are held there only as far as the rest goes."`
 	Autoflush    bool                `yaml:"autoflush" doc:"A run also writes what earlier runs left on the holding disks."`
 	DumpTypes    map[string]DumpType `yaml:"dump-types" doc:"Named sets of settings for DLEs. A type takes what it does not set from the one it inherits, or else from the type 'default'."`
 	DLEs         []DLE               `yaml:"dles" doc:"The disk list: one entry for each image to back up."`
@@ -56,21 +57,6 @@ type Holding struct {
 	Chunk Size   `yaml:"chunk" doc:"Longest file on it, its 32 KiB header included; a multiple of 32KiB, at least 64KiB."`
 }
 
-// Storage is a set of volumes and the rules for writing them. Sizes are bytes.
-type Storage struct {
-	// Name is the storage's key in the configuration.
-	Name string `yaml:"-" json:"-"`
-
-	Device      DeviceKind `yaml:"device" doc:"Kind of volumes: dir keeps each vtape in a directory of its own."`
-	Path        string     `yaml:"path" jsonschema:"required" doc:"Directory of the vtape library."`
-	Slots       int        `yaml:"slots" jsonschema:"required" doc:"Number of vtapes in it."`
-	VolumeSize  Size       `yaml:"volume-size" jsonschema:"required" doc:"Bytes on one vtape, headers included; at least 1MiB."`
-	PartSize    Size       `yaml:"part-size" doc:"Longest part of a dump on a vtape, a multiple of 128KiB; 0: a quarter of volume-size, at most 1GiB."`
-	Label       string     `yaml:"label" jsonschema:"required" doc:"Labels of new vtapes: the run of % becomes the number, so DEMO-%%% gives DEMO-001."`
-	RunVolumes  int        `yaml:"run-volumes" doc:"Vtapes that one run may fill."`
-	KeepVolumes int        `yaml:"keep-volumes" doc:"This many of the vtapes written last are never overwritten, nor what the dumps on them build on. Whatever it says, the latest dump of each image stays with all it builds on; the other vtapes are used again, the oldest first."`
-}
-
 // DumpType is a set of settings for DLEs. In a Config each is complete: what it did not set is filled in.
 type DumpType struct {
 	// Name is the type's key in the configuration.
@@ -84,6 +70,7 @@ type DumpType struct {
 	DumpCycle Days        `yaml:"dump-cycle" doc:"Dump cycle of these DLEs, if not that of the whole configuration."`
 	Bump      Bump        `yaml:"bump" doc:"Bump rules of these DLEs, if not those of the whole configuration."`
 	MaxLevel  int         `yaml:"max-level" doc:"Highest level, 1 to 9: a restore reads at most one dump more than this."`
+	Tags      []string    `yaml:"tags,omitempty" doc:"Words by which a storage may choose these DLEs."`
 	Holding   HoldingUse  `yaml:"holding" doc:"Use of the holding disk: if there is room (auto), required, or never."`
 }
 

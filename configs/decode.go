@@ -224,7 +224,7 @@ func (d *decoder) decodeMap(path string, node ast.Node, dst reflect.Value) {
 		return
 	}
 	dst.Set(reflect.MakeMap(dst.Type()))
-	for _, entry := range entries.Values {
+	for i, entry := range entries.Values {
 		name := keyOf(entry)
 		if !d.checkName(path, entry) {
 			continue
@@ -232,6 +232,9 @@ func (d *decoder) decodeMap(path string, node ast.Node, dst reflect.Value) {
 		elem := reflect.New(dst.Type().Elem())
 		d.decodeElem(join(path, name), entry.Value, elem)
 		elem.Elem().FieldByName("Name").SetString(name)
+		if index := elem.Elem().FieldByName("Index"); index.IsValid() {
+			index.SetInt(int64(i))
+		}
 		dst.SetMapIndex(reflect.ValueOf(name), elem.Elem())
 	}
 }

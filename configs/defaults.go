@@ -18,6 +18,8 @@ const (
 	partUnit = 128 * KiB
 	// maxDefaultPart is large enough that headers do not count, and small enough to write again after a fault.
 	maxDefaultPart = 1 * GiB
+	// defaultReserve leaves most of the holding disk to fulls when there is no volume: some nights of incrementals still fit.
+	defaultReserve = 30
 )
 
 func defaultConfig() Config {
@@ -27,13 +29,20 @@ func defaultConfig() Config {
 		DumpCycle:    7,
 		InParallel:   4,
 		Bump:         Bump{Size: 10 * MiB, Mult: 1.5, Days: 2},
+		Reserve:      defaultReserve,
 		Autoflush:    true,
 	}
 }
 
 func (h *Holding) defaults() { h.Chunk = 1 * GiB }
 
-func (s *Storage) defaults() { s.Device, s.RunVolumes = DeviceDir, 1 }
+func (s *Storage) defaults() {
+	s.Device, s.RunVolumes, s.ParallelWrite, s.TaperAlgorithm, s.Parity = DeviceDir, 1, 1, TaperFirst, 1
+}
+
+func (m *Member) defaults() { m.Device = DeviceDir }
+
+func (s *Selection) defaults() { s.Levels = LevelsAll }
 
 func (d *DLE) defaults() { d.Disk, d.Type = "disk0", defaultType }
 
@@ -66,7 +75,13 @@ func (c *Config) derive(dir string) {
 		if s.PartSize == 0 {
 			s.PartSize = defaultPart(s.VolumeSize)
 		}
-		resolve(dir, &s.Path)
+		resolve(dir, &s.Path, &s.S3.CAFile)
+		for i := range s.Members {
+			resolve(dir, &s.Members[i].Path, &s.Members[i].S3.CAFile)
+		}
+		if s.Vault.On() && s.Vault.Dumps == "" {
+			s.Vault.Dumps = VaultAll
+		}
 		c.Storage[name] = s
 	}
 	for name, t := range c.DumpTypes {

@@ -31,8 +31,64 @@ const (
 // DeviceKind is a kind of volumes.
 type DeviceKind string
 
-// DeviceDir is vtapes in directories.
-const DeviceDir DeviceKind = "dir"
+// The words of device.
+const (
+	DeviceDir  DeviceKind = "dir"
+	DeviceS3   DeviceKind = "s3"
+	DeviceRAIT DeviceKind = "rait"
+)
+
+// TaperAlgorithm says which dump is written to a volume next, in Amanda's words.
+type TaperAlgorithm string
+
+// The words of taper-algorithm.
+const (
+	TaperFirst      TaperAlgorithm = "first"
+	TaperFirstFit   TaperAlgorithm = "firstfit"
+	TaperLargest    TaperAlgorithm = "largest"
+	TaperLargestFit TaperAlgorithm = "largestfit"
+	TaperSmallest   TaperAlgorithm = "smallest"
+	TaperLast       TaperAlgorithm = "last"
+)
+
+// LevelSelection narrows a selection to some levels.
+type LevelSelection string
+
+// The words of levels.
+const (
+	LevelsAll         LevelSelection = "all"
+	LevelsFull        LevelSelection = "full"
+	LevelsIncremental LevelSelection = "incremental"
+)
+
+// VaultSelection says which dumps go to a vault.
+type VaultSelection string
+
+// The words of a vault's dumps.
+const (
+	VaultAll         VaultSelection = "all"
+	VaultFull        VaultSelection = "full"
+	VaultLatestFull  VaultSelection = "latest-full"
+	VaultIncremental VaultSelection = "incremental"
+)
+
+// LockMode is how firmly a bucket holds what is locked.
+type LockMode string
+
+// The words of lock; empty is no lock.
+const (
+	LockGovernance LockMode = "governance"
+	LockCompliance LockMode = "compliance"
+)
+
+// Checksum is what is sent with data for the server to check.
+type Checksum string
+
+// The words of checksum.
+const (
+	ChecksumCRC32C Checksum = "crc32c"
+	ChecksumNone   Checksum = "none"
+)
 
 // Compression says how hard dumps are compressed.
 type Compression string
@@ -116,9 +172,18 @@ func (p Priority) MarshalText() ([]byte, error) {
 // word is a setting that takes one word of a list.
 type word interface{ words() []string }
 
-func (ReportOn) words() []string    { return []string{"all", "strange", "error", "never"} }
-func (TLSMode) words() []string     { return []string{"mandatory", "opportunistic", "none"} }
-func (DeviceKind) words() []string  { return []string{"dir"} }
+func (ReportOn) words() []string   { return []string{"all", "strange", "error", "never"} }
+func (TLSMode) words() []string    { return []string{"mandatory", "opportunistic", "none"} }
+func (DeviceKind) words() []string { return []string{"dir", "s3", "rait"} }
+func (TaperAlgorithm) words() []string {
+	return []string{"first", "firstfit", "largest", "largestfit", "smallest", "last"}
+}
+func (LevelSelection) words() []string { return []string{"all", "full", "incremental"} }
+func (VaultSelection) words() []string {
+	return []string{"all", "full", "latest-full", "incremental"}
+}
+func (LockMode) words() []string    { return []string{"governance", "compliance"} }
+func (Checksum) words() []string    { return []string{"crc32c", "none"} }
 func (Compression) words() []string { return []string{"none", "fast", "default", "best"} }
 func (Strategy) words() []string {
 	return []string{"standard", "noinc", "nofull", "incronly", "skip"}
@@ -132,8 +197,23 @@ func (r *ReportOn) UnmarshalText(text []byte) error { return oneOf(r, text) }
 // UnmarshalText takes mandatory, opportunistic or none.
 func (m *TLSMode) UnmarshalText(text []byte) error { return oneOf(m, text) }
 
-// UnmarshalText takes dir.
+// UnmarshalText takes dir, s3 or rait.
 func (k *DeviceKind) UnmarshalText(text []byte) error { return oneOf(k, text) }
+
+// UnmarshalText takes first, firstfit, largest, largestfit, smallest or last.
+func (a *TaperAlgorithm) UnmarshalText(text []byte) error { return oneOf(a, text) }
+
+// UnmarshalText takes all, full or incremental.
+func (l *LevelSelection) UnmarshalText(text []byte) error { return oneOf(l, text) }
+
+// UnmarshalText takes all, full, latest-full or incremental.
+func (v *VaultSelection) UnmarshalText(text []byte) error { return oneOf(v, text) }
+
+// UnmarshalText takes governance or compliance.
+func (m *LockMode) UnmarshalText(text []byte) error { return oneOf(m, text) }
+
+// UnmarshalText takes crc32c or none.
+func (c *Checksum) UnmarshalText(text []byte) error { return oneOf(c, text) }
 
 // UnmarshalText takes none, fast, default or best.
 func (c *Compression) UnmarshalText(text []byte) error { return oneOf(c, text) }

@@ -51,15 +51,15 @@ func putPart(ctx context.Context, tx *sql.Tx, p catalog.Part) error {
 }
 
 // FinishCopy records how a copy ended. Its parts are those recorded by PutPart (c.Parts is not looked at); a usable
-// status is refused unless they join to the whole of the dump's stream.
+// status is refused unless they join to the whole of the dump's stream; with one, the copy is no longer wanted.
 func (s *Store) FinishCopy(ctx context.Context, c catalog.Copy) error {
 	return s.update(ctx, "finish copy of "+string(c.Dump), func(tx *sql.Tx) error { return finishCopy(ctx, tx, c) })
 }
 
-// RecordDirect records a dump that never was on the holding disk, and its copy, both or neither. c.Parts are all of its
+// RecordDirect records a dump that never was on the holding disk, its copy, and the further copies wanted of it, all or nothing. c.Parts are all of its
 // parts, in place of those recorded before (a first attempt in the same run may have left some); when it is empty, the ones
 // recorded by PutPart count.
-func (s *Store) RecordDirect(ctx context.Context, d catalog.Dump, c catalog.Copy) error {
+func (s *Store) RecordDirect(ctx context.Context, d catalog.Dump, c catalog.Copy, wanted ...catalog.Wanted) error {
 	return s.update(ctx, "record direct dump "+string(d.ID), func(tx *sql.Tx) error {
 		if c.Dump != d.ID {
 			return fmt.Errorf("the copy is one of %s", c.Dump)
@@ -81,7 +81,10 @@ func (s *Store) RecordDirect(ctx context.Context, d catalog.Dump, c catalog.Copy
 				return err
 			}
 		}
-		return finishCopy(ctx, tx, c)
+		if err := finishCopy(ctx, tx, c); err != nil {
+			return err
+		}
+		return wantCopies(ctx, tx, wanted)
 	})
 }
 
@@ -103,6 +106,9 @@ func finishCopy(ctx context.Context, tx *sql.Tx, c catalog.Copy) error {
 	}
 	if c.Status.Usable() {
 		if err := c.Covers(d); err != nil {
+			return err
+		}
+		if err := dropWanted(ctx, tx, c.Dump, c.Storage); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,9 @@
 //	                empty), status (ok, strange, partial, failed), sizes, checksums, how it was made, messages (JSON)
 //	copies          a dump on the volumes of a storage: write_stamp is the run that wrote it, status as above
 //	parts           the pieces of a copy: part number, label and file number on that volume, stream_offset and bytes
-//	volumes         labelled vtapes: storage, slot, last write_stamp, bytes, files, no_reuse, retired, seen
+//	volumes         labelled vtapes: storage, slot, last write_stamp, bytes, files, no_reuse, retired, seen,
+//	                degraded (members of a parity set that lag behind, JSON), locked_until
+//	wanted_copies   copies still to be made: of which dump, to which storage, from when on
 //	holding_chunks  the files of dumps on the holding disk, in order of chunk
 //	forces          wishes of the administrator, one a DLE
 //	resources       things made outside (locks, scratch files, snapshots) that are not yet removed again
@@ -32,5 +34,5 @@
 //
 // # Versions
 //
-// Schema 1 is the first. A catalog with a newer schema than the program knows is refused.
+// Schema 1 is the first; 2 added wanted_copies, dumps.hold, volumes.degraded and volumes.locked_until. A catalog with a newer schema than the program knows is refused.
 package sqlstore

@@ -24,7 +24,7 @@ type DumpFilter struct {
 	Restorable bool
 }
 
-// putDump records a dump, or replaces what was recorded under its id.
+// putDump records a dump, or replaces what was recorded under its id. The hold of a dump known already stays as it is.
 func putDump(ctx context.Context, tx *sql.Tx, d catalog.Dump) error {
 	if want := catalog.NewDumpID(d.DLE, d.Stamp, d.Level); d.ID != want {
 		return fmt.Errorf("the id does not name this dump, %s", want)
@@ -34,8 +34,8 @@ func putDump(ctx context.Context, tx *sql.Tx, d catalog.Dump) error {
 		return err
 	}
 	return exec(ctx, tx, `INSERT INTO dumps (id, vm, disk, stamp, level, base, status, image_bytes, orig_bytes, native_crc,
-			stored_bytes, stored_crc, changed_bytes, program, compress, encrypt, map_digest, identity, started, ended, messages)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+			stored_bytes, stored_crc, changed_bytes, program, compress, encrypt, map_digest, identity, started, ended, messages, hold)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 		ON CONFLICT (id) DO UPDATE SET base = excluded.base, status = excluded.status, image_bytes = excluded.image_bytes,
 			orig_bytes = excluded.orig_bytes, native_crc = excluded.native_crc, stored_bytes = excluded.stored_bytes,
 			stored_crc = excluded.stored_crc, changed_bytes = excluded.changed_bytes, program = excluded.program,
@@ -43,11 +43,11 @@ func putDump(ctx context.Context, tx *sql.Tx, d catalog.Dump) error {
 			identity = excluded.identity, started = excluded.started, ended = excluded.ended, messages = excluded.messages`,
 		d.ID, d.DLE.VM, d.DLE.Disk, d.Stamp, d.Level, d.Base, d.Status, d.ImageBytes, d.OrigBytes, d.NativeCRC,
 		d.StoredBytes, d.StoredCRC, d.ChangedBytes, d.Program, d.Compress, d.Encrypt, d.MapDigest, d.Identity,
-		nanos(d.Started), nanos(d.Ended), string(messages))
+		nanos(d.Started), nanos(d.Ended), string(messages), d.Hold)
 }
 
 const selectDump = `SELECT id, vm, disk, stamp, level, base, status, image_bytes, orig_bytes, native_crc, stored_bytes,
-	stored_crc, changed_bytes, program, compress, encrypt, map_digest, identity, started, ended, messages FROM dumps `
+	stored_crc, changed_bytes, program, compress, encrypt, map_digest, identity, started, ended, messages, hold FROM dumps `
 
 func scanDump(row rowScanner) (catalog.Dump, error) {
 	var d catalog.Dump
@@ -55,7 +55,7 @@ func scanDump(row rowScanner) (catalog.Dump, error) {
 	var messages string
 	err := row.Scan(&d.ID, &d.DLE.VM, &d.DLE.Disk, &d.Stamp, &d.Level, &d.Base, &d.Status, &d.ImageBytes, &d.OrigBytes,
 		&d.NativeCRC, &d.StoredBytes, &d.StoredCRC, &d.ChangedBytes, &d.Program, &d.Compress, &d.Encrypt, &d.MapDigest,
-		&d.Identity, &started, &ended, &messages)
+		&d.Identity, &started, &ended, &messages, &d.Hold)
 	if err != nil {
 		return d, err
 	}
@@ -110,8 +110,8 @@ func (s *Store) Dumps(ctx context.Context, f DumpFilter) ([]catalog.Dump, error)
 	return dumps, nil
 }
 
-// RecordHeld records a dump and its place on the holding disk, both or neither.
-func (s *Store) RecordHeld(ctx context.Context, d catalog.Dump, h catalog.Holding) error {
+// RecordHeld records a dump, its place on the holding disk and the copies wanted of it, all or nothing.
+func (s *Store) RecordHeld(ctx context.Context, d catalog.Dump, h catalog.Holding, wanted ...catalog.Wanted) error {
 	return s.update(ctx, "record held dump "+string(d.ID), func(tx *sql.Tx) error {
 		if h.Dump != d.ID {
 			return fmt.Errorf("the holding files are those of %s", h.Dump)
@@ -132,7 +132,7 @@ func (s *Store) RecordHeld(ctx context.Context, d catalog.Dump, h catalog.Holdin
 				return err
 			}
 		}
-		return nil
+		return wantCopies(ctx, tx, wanted)
 	})
 }
 

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -16,11 +17,18 @@ func (s *Store) PutVolume(ctx context.Context, v catalog.Volume) error {
 }
 
 func putVolume(ctx context.Context, tx *sql.Tx, v catalog.Volume) error {
-	return exec(ctx, tx, `INSERT INTO volumes (label, storage, slot, write_stamp, bytes, files, header_crc, no_reuse, retired, seen)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	degraded, err := json.Marshal(append([]string{}, v.Degraded...))
+	if err != nil {
+		return err
+	}
+	return exec(ctx, tx, `INSERT INTO volumes (label, storage, slot, write_stamp, bytes, files, header_crc, no_reuse, retired, seen,
+			degraded, locked_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (label) DO UPDATE SET storage = excluded.storage, slot = excluded.slot, write_stamp = excluded.write_stamp,
-			bytes = excluded.bytes, files = excluded.files, header_crc = excluded.header_crc, seen = excluded.seen`,
-		v.Label, v.Storage, v.Slot, v.WriteStamp, v.Bytes, v.Files, v.HeaderCRC, v.NoReuse, v.Retired, nanos(v.Seen))
+			bytes = excluded.bytes, files = excluded.files, header_crc = excluded.header_crc, seen = excluded.seen,
+			degraded = excluded.degraded, locked_until = excluded.locked_until`,
+		v.Label, v.Storage, v.Slot, v.WriteStamp, v.Bytes, v.Files, v.HeaderCRC, v.NoReuse, v.Retired, nanos(v.Seen),
+		string(degraded), nanos(v.LockedUntil))
 }
 
 // Relabel records a volume whose medium is about to be written from its beginning: what was on it is forgotten and v put in
@@ -41,14 +49,26 @@ func (s *Store) Relabel(ctx context.Context, v catalog.Volume) error {
 	})
 }
 
-const selectVolume = `SELECT label, storage, slot, write_stamp, bytes, files, header_crc, no_reuse, retired, seen FROM volumes `
+const selectVolume = `SELECT label, storage, slot, write_stamp, bytes, files, header_crc, no_reuse, retired, seen,
+	degraded, locked_until FROM volumes `
 
 func scanVolume(row rowScanner) (catalog.Volume, error) {
 	var v catalog.Volume
-	var seen int64
-	err := row.Scan(&v.Label, &v.Storage, &v.Slot, &v.WriteStamp, &v.Bytes, &v.Files, &v.HeaderCRC, &v.NoReuse, &v.Retired, &seen)
-	v.Seen = instant(seen)
-	return v, err
+	var seen, lockedUntil int64
+	var degraded string
+	err := row.Scan(&v.Label, &v.Storage, &v.Slot, &v.WriteStamp, &v.Bytes, &v.Files, &v.HeaderCRC, &v.NoReuse, &v.Retired, &seen,
+		&degraded, &lockedUntil)
+	if err != nil {
+		return v, err
+	}
+	v.Seen, v.LockedUntil = instant(seen), instant(lockedUntil)
+	if err := json.Unmarshal([]byte(degraded), &v.Degraded); err != nil {
+		return v, fmt.Errorf("volume %s: degraded members: %w", v.Label, err)
+	}
+	if len(v.Degraded) == 0 {
+		v.Degraded = nil
+	}
+	return v, nil
 }
 
 // Volume gives one volume; ErrNotFound for an unknown label.

@@ -10,7 +10,6 @@ import (
 	"holdfast/configs"
 	"holdfast/internal/vfs"
 	nightly "holdfast/scheduler/run"
-	"holdfast/vtape/library"
 )
 
 // nights is a small site: a directory with a configuration, images, holding disk and vtapes, on which nights are run.
@@ -28,7 +27,7 @@ func newNights(t testing.TB, dir, config string) *nights {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := library.Create(vfs.OS(), nightly.LibraryOptions(cfg.MainStorage())); err != nil {
+	if err := (nightly.Opener{FS: vfs.OS()}).Create(t.Context(), cfg.MainStorage()); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range cfg.Holding {

@@ -9,9 +9,7 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/configs"
-	nightly "holdfast/scheduler/run"
 	"holdfast/vtape"
-	"holdfast/vtape/library"
 )
 
 // device finds volumes by their labels. Where each was found is kept, so that a restore does not look through the
@@ -45,7 +43,7 @@ func (s *site) device() func(ctx context.Context, storage string, label catalog.
 // stands on it now is no volume that is known: a damaged label keeps nothing from being read, since each part's header
 // says which dump it belongs to.
 func (s *site) find(ctx context.Context, st configs.Storage, label catalog.Label) (vtape.Device, error) {
-	lib, err := library.Open(s.FS, nightly.LibraryOptions(st))
+	lib, err := s.Opener().Open(ctx, st)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"holdfast/dumpers/file"
 	"holdfast/internal/vfs"
 	nightly "holdfast/scheduler/run"
-	"holdfast/vtape/library"
 )
 
 func (a *app) initCommand() *cli.Command {
@@ -92,9 +91,9 @@ func (a *app) init(c *cli.Context) error {
 	if err != nil {
 		return fmt.Errorf("the configuration made for these images is not sound: %w", err)
 	}
-	_, err = nightly.OpenLibrary(vfs.OS(), cfg.MainStorage())
+	_, err = nightly.Opener{FS: vfs.OS()}.Open(c.Context, cfg.MainStorage())
 	found := err == nil // a library of an earlier configuration: its volumes stay what they are
-	if err := library.Create(vfs.OS(), nightly.LibraryOptions(cfg.MainStorage())); err != nil {
+	if err := (nightly.Opener{FS: vfs.OS()}).Create(c.Context, cfg.MainStorage()); err != nil {
 		return err
 	}
 	if err := vfs.WriteFileDurable(vfs.OS(), p.config, text, 0o600); err != nil {

@@ -8,8 +8,6 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/reports"
-	nightly "holdfast/scheduler/run"
-	"holdfast/vtape/library"
 )
 
 func (a *app) volumeCommand() *cli.Command {
@@ -143,7 +141,7 @@ func (a *app) createVolumes(c *cli.Context) error {
 	}
 	defer s.close()
 	st := s.Config.MainStorage()
-	if err := library.Create(s.FS, nightly.LibraryOptions(st)); err != nil {
+	if err := s.Opener().Create(c.Context, st); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "%d vtapes are in %s\n", st.Slots, st.Path)

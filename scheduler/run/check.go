@@ -108,7 +108,7 @@ func writable(fsys vfs.FS, dir string) error {
 
 func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 	st := n.Config.MainStorage()
-	lib, err := OpenLibrary(n.FS, st)
+	lib, err := n.Opener().Open(ctx, st)
 	if err != nil {
 		f.add(SeverityError, absentHint(err), "storage %s: %v", st.Name, err)
 		return

@@ -14,7 +14,7 @@ import (
 // LabelBlank labels a blank slot, with the next label if none is given. Anything but a blank slot is refused.
 func (n *Night) LabelBlank(ctx context.Context, slot string, label catalog.Label) (catalog.Label, error) {
 	st := n.Config.MainStorage()
-	lib, err := OpenLibrary(n.FS, st)
+	lib, err := n.Opener().Open(ctx, st)
 	if err != nil {
 		return "", err
 	}

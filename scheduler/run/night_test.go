@@ -514,7 +514,7 @@ func TestKeepsLatestWhole(t *testing.T) {
 func (s *site) nextSlot() string {
 	s.t.Helper()
 	ctx := context.Background()
-	lib, err := run.OpenLibrary(s.mem, s.config.MainStorage())
+	lib, err := run.Opener{FS: s.mem}.Open(ctx, s.config.MainStorage())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -8,25 +8,11 @@ import (
 	"slices"
 
 	"holdfast/catalog"
-	"holdfast/configs"
-	"holdfast/internal/vfs"
 	"holdfast/scheduler/retention"
 	"holdfast/vtape"
 	"holdfast/vtape/library"
 	"holdfast/vtape/taper"
 )
-
-// OpenLibrary opens the library of a storage.
-func OpenLibrary(fsys vfs.FS, st configs.Storage) (*library.Library, error) {
-	return library.Open(fsys, LibraryOptions(st))
-}
-
-// LibraryOptions are what the configuration says of a library.
-func LibraryOptions(st configs.Storage) library.Options {
-	return library.Options{
-		Root: st.Path, Slots: st.Slots, Storage: st.Name, Label: st.Label, CapacityBytes: int64(st.VolumeSize),
-	}
-}
 
 // Verdicts tells for each volume of the main storage that must not be overwritten why not.
 func (n *Night) Verdicts(ctx context.Context, current catalog.Stamp) (map[catalog.Label]string, []catalog.Volume, error) {
@@ -89,7 +75,7 @@ func (b *badSlot) Error() string { return fmt.Sprintf("slot %s: %v", b.slot, b.c
 func (b *badSlot) Unwrap() error { return b.cause }
 
 func (s *session) tryVolume(ctx context.Context) (taper.Mounted, error) {
-	lib, err := OpenLibrary(s.FS, s.storage)
+	lib, err := s.Opener().Open(ctx, s.storage)
 	if err != nil {
 		return taper.Mounted{}, err
 	}
@@ -167,7 +153,7 @@ func (s *session) label(ctx context.Context, lib *library.Library, choice librar
 // nextVolumes tells what the next run would write to.
 func (s *session) nextVolumes(ctx context.Context) (catalog.NextVolumes, error) {
 	next := catalog.NextVolumes{Storage: s.storage.Name}
-	lib, err := OpenLibrary(s.FS, s.storage)
+	lib, err := s.Opener().Open(ctx, s.storage)
 	if err != nil {
 		return next, err
 	}

@@ -27,7 +27,6 @@ import (
 	"holdfast/scheduler/recovery"
 	"holdfast/scheduler/run"
 	"holdfast/vtape"
-	"holdfast/vtape/library"
 )
 
 const cluster = 64 << 10
@@ -206,7 +205,7 @@ func newSite(t testing.TB, im *images, yaml string) *site {
 			t.Fatal(err)
 		}
 	}
-	if err := library.Create(s.mem, run.LibraryOptions(s.config.MainStorage())); err != nil {
+	if err := (run.Opener{FS: s.mem}).Create(t.Context(), s.config.MainStorage()); err != nil {
 		t.Fatal(err)
 	}
 	s.open(sqlstore.Options{Create: true})
@@ -326,7 +325,7 @@ func (s *site) recovery() *recovery.Site {
 		Catalog: recovery.FromStore{Store: s.store}, FS: s.fs, Map: n.Maps().Open, Workers: 1,
 		Identities: []age.Identity{s.im.identity},
 		Device: func(ctx context.Context, _ string, label catalog.Label) (vtape.Device, error) {
-			lib, err := run.OpenLibrary(s.fs, s.config.MainStorage())
+			lib, err := run.Opener{FS: s.fs}.Open(s.t.Context(), s.config.MainStorage())
 			if err != nil {
 				return nil, err
 			}
@@ -439,7 +438,7 @@ func (s *site) checkTidy(when string) {
 func (s *site) checkVolumes(when string) {
 	s.t.Helper()
 	ctx := context.Background()
-	lib, err := run.OpenLibrary(s.mem, s.config.MainStorage())
+	lib, err := run.Opener{FS: s.mem}.Open(s.t.Context(), s.config.MainStorage())
 	if err != nil {
 		s.t.Fatal(err)
 	}
