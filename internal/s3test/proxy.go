@@ -15,7 +15,8 @@ import (
 type Fault string
 
 // The faults. CutRequest and CutAnswer break the connection in the middle of a body; LoseAnswer does after the server
-// has done all; Hang never answers; Refuse is a 503 without asking the server.
+// has done all; Hang never answers; Refuse is a 503 without asking the server. Ignore says that a write whose condition
+// did not hold was done, as a store that knows no conditions would; Unknown says that the store does not offer it.
 const (
 	Pass       Fault = ""
 	Refuse     Fault = "503"
@@ -23,9 +24,11 @@ const (
 	CutAnswer  Fault = "cut-answer"
 	LoseAnswer Fault = "lost-answer"
 	Hang       Fault = "hang"
+	Ignore     Fault = "ignore"
+	Unknown    Fault = "501"
 )
 
-// Faults are all of them.
+// Faults are those of networks and of busy servers.
 var Faults = []Fault{Refuse, CutRequest, CutAnswer, LoseAnswer, Hang}
 
 // Request is a request that the proxy saw.
@@ -168,10 +171,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { p.end(seen, body.n) }()
 	switch fault {
 	case Refuse:
-		_, _ = io.Copy(io.Discard, body) // an answer before the end of the body would be another fault
-		w.Header().Set("Content-Type", "application/xml")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, `<Error><Code>SlowDown</Code><Message>by plan</Message></Error>`)
+		refuse(w, body, http.StatusServiceUnavailable, "SlowDown")
+		return
+	case Unknown:
+		refuse(w, body, http.StatusNotImplemented, "NotImplemented")
 		return
 	case Hang:
 		_, _ = io.Copy(io.Discard, body) // or the end of the client would not be seen
@@ -187,6 +190,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer resp.Body.Close()
 	p.answer(w, resp, fault)
+}
+
+func refuse(w http.ResponseWriter, body io.Reader, status int, code string) {
+	_, _ = io.Copy(io.Discard, body) // an answer before the end of the body would be another fault
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, "<Error><Code>"+code+"</Code><Message>by plan</Message></Error>") // the client has gone
 }
 
 // pass hands the request on as it is: the signature covers the host that the client named.
@@ -206,10 +216,15 @@ func (p *Proxy) answer(w http.ResponseWriter, resp *http.Response, fault Fault) 
 		_, _ = io.Copy(io.Discard, resp.Body) // the server shall have done all
 		panic(http.ErrAbortHandler)
 	}
+	if fault == Ignore && resp.StatusCode == http.StatusPreconditionFailed {
+		w.Header().Set("ETag", `"ignored"`)
+		w.WriteHeader(http.StatusOK)
+		return
+	}
 	for name, values := range resp.Header {
 		w.Header()[name] = values
 	}
-	if fault == Pass {
+	if fault == Pass || fault == Ignore {
 		w.WriteHeader(resp.StatusCode)
 		_, _ = io.Copy(w, resp.Body) // the client has gone
 		return

@@ -102,7 +102,7 @@ func (d *Device) relabel(ctx context.Context, old small, body []byte) (etag stri
 			return "", fmt.Errorf("claim the volume: %w", err)
 		}
 	}
-	if err := d.s.remove(ctx, d.ofFiles(parts)); err != nil {
+	if err := d.removeFiles(ctx, d.ofFiles(parts)); err != nil {
 		return "", err
 	}
 	return d.s.put(ctx, put{key: d.labelKey(), body: body, cond: cond, lock: true})
@@ -112,7 +112,7 @@ func (d *Device) relabel(ctx context.Context, old small, body []byte) (etag stri
 func (d *Device) labelBlank(ctx context.Context, body []byte) (etag string, err error) {
 	parts, err := d.s.objects(ctx, d.prefix+filesPrefix)
 	if err == nil {
-		err = d.s.remove(ctx, d.ofFiles(parts))
+		err = d.removeFiles(ctx, d.ofFiles(parts))
 	}
 	if err != nil {
 		return "", err
@@ -167,11 +167,28 @@ func (d *Device) refuse() error {
 func (d *Device) ofFiles(list []object) []object {
 	var own []object
 	for _, o := range list {
-		if _, ok := parseKey(o.key[len(d.prefix):]); ok {
+		if _, ok := d.parse(o); ok {
 			own = append(own, o)
 		}
 	}
 	return own
+}
+
+// removeFiles removes the headers first: what is cut short then leaves data that is no file any more, and no file
+// without its data.
+func (d *Device) removeFiles(ctx context.Context, list []object) error {
+	var headers, rest []object
+	for _, o := range list {
+		if k, _ := d.parse(o); k.kind == header {
+			headers = append(headers, o)
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	if err := d.s.remove(ctx, headers); err != nil {
+		return err
+	}
+	return d.s.remove(ctx, rest)
 }
 
 // removeOldLabels removes the versions that the label had before, which no lock keeps any more.

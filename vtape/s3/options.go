@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
 	"holdfast/vtape"
@@ -187,7 +189,7 @@ func newStore(ctx context.Context, opts Options) (*Store, error) {
 	return &Store{client: c, opts: opts, unsigned: unsigned}, nil
 }
 
-// newRetryer tries again what may pass: also two writers at one key, which the SDK does not.
+// newRetryer tries again what may pass: also two writers at one key, and answers that break off, which the SDK does not.
 func newRetryer(opts Options) aws.Retryer {
 	return retry.AddWithErrorCodes(retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = opts.Attempts
@@ -195,6 +197,13 @@ func newRetryer(opts Options) aws.Retryer {
 		o.Backoff = retry.NewExponentialJitterBackoff(opts.Backoff)
 		// The SDK's own limit on retries would end a long night's upload for faults hours apart.
 		o.RateLimiter = ratelimit.None
+		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			var broken *smithy.DeserializationError
+			if errors.As(err, &broken) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return aws.TrueTernary
+			}
+			return aws.UnknownTernary
+		}))
 	}), "ConditionalRequestConflict", "OperationAborted", "BadDigest")
 }
 
