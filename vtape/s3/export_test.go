@@ -1,6 +1,13 @@
 package s3
 
-import "holdfast/vtape"
+import (
+	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"holdfast/vtape"
+)
 
 // ParseKey reads a key and gives its parts, and the key written anew.
 func ParseKey(name string) (number int, block int64, again string, ok bool) {
@@ -24,3 +31,8 @@ func WindowsHeld(r vtape.PartReader) int {
 
 // WaitForPieces waits until a writer's pieces are sent, or given up.
 func WaitForPieces(w vtape.PartWriter) { w.(*partWriter).up.wg.Wait() }
+
+// Transport is the package's own before another.
+func Transport(next http.RoundTripper, rateBytes int64, stall time.Duration) http.RoundTripper {
+	return &transport{next: next, stall: stall, limit: rate.NewLimiter(rate.Limit(rateBytes), limitChunk)}
+}
