@@ -20,7 +20,9 @@ type Flow struct {
 // to leave it half written would waste what is there already.
 func MayBegin(st configs.Storage, f Flow) bool {
 	waiting := f.Queued - f.Room
-	over := func(bytes int64, percent int) bool { return float64(bytes)*100 > float64(percent)*float64(st.VolumeSize) }
+	over := func(bytes int64, percent int) bool {
+		return float64(bytes)*100 > float64(percent)*float64(st.VolumeSize)
+	}
 	switch {
 	case f.Urgent:
 		return true
