@@ -133,7 +133,7 @@ func (s *session) label(ctx context.Context, lib *library.Library, choice librar
 	if err != nil {
 		return nil, err
 	}
-	dev, err := lib.LoadForWriting(choice.Slot)
+	dev, err := lib.LoadForWriting(ctx, choice.Slot)
 	if err != nil {
 		return nil, &badSlot{choice.Slot, err}
 	}
