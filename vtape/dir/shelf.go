@@ -115,6 +115,20 @@ func (s *Shelf) readMarker() (bool, error) {
 	return true, nil
 }
 
+// StorageOf gives the name of the storage that the library in a directory says it is; empty when it says none, as
+// Amanda's do.
+func StorageOf(fsys vfs.FS, root string) string {
+	data, err := vfs.ReadFile(fsys, path.Join(root, markerName))
+	if err != nil {
+		return ""
+	}
+	storage, ok := strings.CutPrefix(strings.TrimSuffix(string(data), "\n"), markerText)
+	if !ok {
+		return ""
+	}
+	return storage
+}
+
 // Slots lists those that the options call for, and those that are there besides, so that volumes stay readable when the
 // configuration asks for fewer slots than before.
 func (s *Shelf) Slots(context.Context) ([]string, error) {
