@@ -2,13 +2,10 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"holdfast/configs"
 	"holdfast/internal/vfs"
-	"holdfast/vtape"
-	"holdfast/vtape/dir"
 	"holdfast/vtape/library"
 )
 
@@ -44,16 +41,6 @@ func (o Opener) Create(ctx context.Context, st configs.Storage) error {
 		return err
 	}
 	return shelf.Create(ctx)
-}
-
-// shelf gives what the storage's library stands on, without looking at it.
-func (o Opener) shelf(_ context.Context, st configs.Storage) (vtape.Shelf, error) {
-	if st.Device == configs.DeviceDir {
-		return dir.NewShelf(o.FS, dir.ShelfOptions{
-			Root: st.Path, Slots: st.Slots, Storage: st.Name, CapacityBytes: int64(st.VolumeSize),
-		}), nil
-	}
-	return nil, fmt.Errorf("storage %s: device %s is not built in", st.Name, st.Device)
 }
 
 // Opener opens the site's libraries.
