@@ -16,3 +16,15 @@ func Whole(h vtape.Header) bool {
 	i, err := ParseInfo(h.MemberLine)
 	return h.MemberLine == "" || err == nil && !i.Repair
 }
+
+// MemberHeaderOf is MemberHeader for other shards.
+func MemberHeaderOf(h vtape.Header, members, parity, member int, shard int64) vtape.Header {
+	f, err := newForm(members, Options{Parity: parity, ShardBytes: shard})
+	if err != nil {
+		panic(err)
+	}
+	return f.memberHeader(h, member, nil)
+}
+
+// Line is the line in headers.
+func (i Info) Line() string { return i.line() }
