@@ -96,6 +96,10 @@ type PartReader interface {
 	SizeBytes() int64
 }
 
+// Striped is a Device that fills a part up with zeros to whole stripes when its length is not a multiple of AlignBytes,
+// which is itself one of PartAlign. Parts that others follow should have such a length.
+type Striped interface{ AlignBytes() int64 }
+
 // Redundant is a Device that can read the same bytes in more than one way, such as a parity set. Reading does not look
 // for bytes that are wrong on one of its members; who finds by a checksum that some are tries the variants.
 type Redundant interface {
