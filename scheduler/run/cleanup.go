@@ -47,7 +47,7 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 	if dev == nil || err != nil {
 		return nil, err
 	}
-	unknown, err := n.unknownFiles(ctx, dev, v.Label)
+	unknown, err := n.unknownFiles(ctx, dev, v)
 	if err != nil {
 		return nil, err
 	}
@@ -88,16 +88,13 @@ func (n *Night) loadAsWritten(ctx context.Context, st configs.Storage, v catalog
 var errFinished = errors.New("it holds the catalog record of a run that this catalog takes for unfinished: the catalog is older than the volume; " +
 	"`holdfast volume scan --rebuild` makes a new one")
 
-// unknownFiles are the files behind the last one that the catalog knows. A catalog that was put back from an older copy knows
-// less than there is; the record at the end of a finished run tells.
-func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, label catalog.Label) ([]int, error) {
-	parts, err := n.Store.PartsOn(ctx, label)
+// unknownFiles are the files behind the last one that the catalog knows. A catalog record that is whole is taken in: it tells
+// nothing that the catalog does not know, unless dumps that the catalog does not know lie before it. Then the catalog was put
+// back from an older copy, and nothing may be removed.
+func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, v catalog.Volume) ([]int, error) {
+	last, err := n.lastFile(ctx, v.Label)
 	if err != nil {
 		return nil, err
-	}
-	last := 0
-	for _, p := range parts {
-		last = max(last, p.File)
 	}
 	files, err := dev.Files(ctx)
 	if err != nil {
@@ -108,25 +105,56 @@ func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, label catalo
 		if f.Number <= last {
 			continue
 		}
-		finished, err := isRecord(ctx, dev, f.Number)
-		if err != nil {
+		record, whole, err := recordAt(ctx, dev, f.Number)
+		switch {
+		case err != nil:
+			return nil, err
+		case record.Dump != "" && len(unknown) > 0:
+			return nil, errFinished
+		case !whole:
+			unknown = append(unknown, f.Number)
+			continue
+		}
+		record.Storage, record.WriteStamp, record.Label = v.Storage, v.WriteStamp, v.Label
+		if err := n.Store.PutRecord(ctx, []catalog.Part{record}); err != nil {
 			return nil, err
 		}
-		if finished {
-			return nil, errFinished
-		}
-		unknown = append(unknown, f.Number)
 	}
 	return unknown, nil
 }
 
-// programRecord is the program that the header of a run's catalog record names.
-const programRecord = "HOLDFAST-CATALOG"
+// lastFile is the number of the last file on a volume that the catalog knows, a dump's or a catalog record's.
+func (n *Night) lastFile(ctx context.Context, label catalog.Label) (int, error) {
+	parts, err := n.Store.PartsOn(ctx, label)
+	if err != nil {
+		return 0, err
+	}
+	records, err := n.Store.Records(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	last := 0
+	for _, p := range append(parts, records...) {
+		if p.Label == label {
+			last = max(last, p.File)
+		}
+	}
+	return last, nil
+}
 
-func isRecord(ctx context.Context, dev vtape.Device, number int) (bool, error) {
+// recordAt gives the catalog record that a file is, and whether it is all of it; the zero part for another file.
+func recordAt(ctx context.Context, dev vtape.Device, number int) (p catalog.Part, whole bool, err error) {
 	r, err := dev.Open(ctx, number)
 	if err != nil {
-		return false, err
+		return p, false, err
 	}
-	return r.Header().Program == programRecord, r.Close()
+	defer r.Close() // it was only read
+	h := r.Header()
+	if h.Program != catalog.ProgramRecord {
+		return p, false, nil
+	}
+	p = catalog.Part{
+		Dump: h.DumpID(), Number: h.Part, File: number, Bytes: r.SizeBytes(), CRC: h.Server.Sum, HeaderCRC: vtape.Checksum(r.RawHeader()),
+	}
+	return p, h.Part == 1 && p.Bytes == h.Server.Bytes, nil
 }
