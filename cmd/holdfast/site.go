@@ -111,7 +111,7 @@ func takeLock(state string) (*flock.Flock, error) {
 
 // openStore opens the catalog; the first command that may change something makes it.
 func openStore(ctx context.Context, cfg *configs.Config, create bool) (*sqlstore.Store, error) {
-	path := filepath.Join(cfg.State, "catalog.sqlite")
+	path := filepath.Join(cfg.State, catalogFile)
 	if create {
 		if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 			return nil, fmt.Errorf("state directory: %w", err)
@@ -144,9 +144,20 @@ func readRecipients(path string) ([]age.Recipient, error) {
 // recovery is the site as restores see it.
 func (s *site) recovery(ids []age.Identity) *recovery.Site {
 	return &recovery.Site{
-		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.device(), Map: s.Maps().Open, Identities: ids,
-		Workers: workers(),
+		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.Device(), Map: s.Maps().Open, Identities: ids,
+		Workers: workers(), Rank: s.rank,
 	}
+}
+
+// rank puts storages that are near before those behind a network.
+func (s *site) rank(storage string) int {
+	switch s.Config.Storage[storage].Device {
+	case configs.DeviceDir:
+		return 0
+	case configs.DeviceRAIT:
+		return 1
+	}
+	return 2
 }
 
 // mail sends the report as the configuration says.

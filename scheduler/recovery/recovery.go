@@ -43,12 +43,21 @@ type Catalog interface {
 	Holding(ctx context.Context, id catalog.DumpID) (*catalog.Holding, error)
 }
 
+// Documents is what a Catalog gives besides where it keeps the documents of dumps.
+type Documents interface {
+	// Metadata gives the documents that the source gave with a dump, by name; none where none are known.
+	Metadata(ctx context.Context, id catalog.DumpID) (map[string][]byte, error)
+}
+
 // Site is everything a restore works with.
 type Site struct {
 	Catalog Catalog
 	FS      vfs.FS
 	// Device gives the device that holds a volume of a storage.
 	Device func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error)
+	// Rank orders storages by how soon they give what is read: of several copies that of the lowest rank is read first. Nil:
+	// the copy that was written first.
+	Rank func(storage string) int
 	// Map opens the block map of a dump; fs.ErrNotExist when there is none.
 	Map func(id catalog.DumpID) (*Map, error)
 	// Identities decrypt; empty when there are none.

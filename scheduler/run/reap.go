@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,7 +21,17 @@ func (s *session) reap(ctx context.Context) error {
 	if err := s.reapSources(ctx); err != nil {
 		return err
 	}
-	if err := s.reapRuns(ctx); err != nil {
+	unfinished, troubled, err := s.earlierRuns(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.reapVolumes(ctx, troubled); err != nil {
+		return err
+	}
+	if err := s.reapRuns(ctx, unfinished); err != nil {
+		return err
+	}
+	if err := s.settleWanted(ctx); err != nil {
 		return err
 	}
 	if err := s.reapHolding(ctx); err != nil {
@@ -54,21 +65,34 @@ func (s *session) reapSources(ctx context.Context) error {
 	return nil
 }
 
-// reapRuns closes runs that never ended: this process holds the lock, so none of them is alive. That is a note, not a
-// problem: what they left undone this run does, and whether that went well is for this run's own status to say.
-func (s *session) reapRuns(ctx context.Context) error {
+// earlierRuns gives the runs that never ended (this process holds the lock, so none of them is alive), and those that may have
+// left something on volumes: these, and the last one if it did not go well.
+func (s *session) earlierRuns(ctx context.Context) (unfinished, troubled map[catalog.Stamp]bool, err error) {
 	runs, err := s.Store.Runs(ctx, 0)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	for _, r := range runs {
-		if !r.Ended.IsZero() || r.Stamp == s.stamp {
-			continue
+	unfinished, troubled = map[catalog.Stamp]bool{}, map[catalog.Stamp]bool{}
+	runs = slices.DeleteFunc(runs, func(r catalog.Run) bool { return r.Stamp == s.stamp })
+	for i, r := range runs { // the last one first
+		if r.Ended.IsZero() {
+			unfinished[r.Stamp] = true
 		}
-		if err := s.note(ctx, "reaper", "the run of %s did not finish: it was killed or the machine went down", r.Stamp); err != nil {
+		if r.Ended.IsZero() || i == 0 && r.ExitStatus != 0 {
+			troubled[r.Stamp] = true
+		}
+	}
+	return unfinished, troubled, nil
+}
+
+// reapRuns closes runs that never ended. That is a note, not a problem: what they left undone this run does, and whether
+// that went well is for this run's own status to say.
+func (s *session) reapRuns(ctx context.Context, unfinished map[catalog.Stamp]bool) error {
+	for _, stamp := range slices.Sorted(maps.Keys(unfinished)) {
+		if err := s.note(ctx, "reaper", "the run of %s did not finish: it was killed or the machine went down", stamp); err != nil {
 			return err
 		}
-		if err := s.Store.FinishRun(ctx, r.Stamp, s.Now(), exitError); err != nil {
+		if err := s.Store.FinishRun(ctx, stamp, s.Now(), exitError); err != nil {
 			return err
 		}
 	}
@@ -78,7 +102,7 @@ func (s *session) reapRuns(ctx context.Context) error {
 // exitError is the bit of the exit status for a run that did not go well as a whole.
 const exitError = 1
 
-// reapHolding releases dumps that had come safely onto volumes, takes in those that were finished but not recorded,
+// reapHolding releases dumps that had come safely onto the volumes of all their storages, takes in those that were finished but not recorded,
 // and removes what was never finished.
 func (s *session) reapHolding(ctx context.Context) error {
 	if len(s.Config.Holding) == 0 {
@@ -88,13 +112,17 @@ func (s *session) reapHolding(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	wanted, err := s.wantedBy(ctx)
+	if err != nil {
+		return err
+	}
 	known := map[string]bool{}
 	for _, h := range held {
 		copies, err := s.Store.Copies(ctx, h.Dump)
 		if err != nil {
 			return err
 		}
-		if whole(copies) {
+		if whole(copies) && len(wanted[h.Dump]) == 0 {
 			if err := s.release(ctx, h); err != nil {
 				return err
 			}
@@ -108,6 +136,11 @@ func (s *session) reapHolding(ctx context.Context) error {
 		}
 		for _, c := range h.Chunks {
 			known[c.Path] = true
+		}
+		if len(wanted[h.Dump]) == 0 {
+			if err := s.selectHeld(ctx, h.Dump); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.adopt(ctx, known); err != nil {
@@ -192,7 +225,7 @@ func (s *session) adoptDump(ctx context.Context, f holding.Found, known map[stri
 	for _, c := range f.Holding.Chunks {
 		known[c.Path] = true
 	}
-	if err := s.Store.RecordHeld(ctx, d, f.Holding); err != nil {
+	if err := s.Store.RecordHeld(ctx, d, f.Holding, destinations(s.Config, s.storages, d, s.Now())...); err != nil {
 		return err
 	}
 	return s.note(ctx, "reaper", "%s was finished on the holding disk, but not recorded: taken in", d.ID)
@@ -208,12 +241,4 @@ func (s *session) pruneMaps(ctx context.Context) error {
 		return s.problem(ctx, "block maps: %v", err)
 	}
 	return nil
-}
-
-// backlog is what earlier runs left on the holding disk and this one is to write.
-func (s *session) backlog(ctx context.Context) ([]catalog.Holding, error) {
-	if s.options.Command != CommandFlush && !s.Config.Autoflush || s.options.NoTaper {
-		return nil, nil
-	}
-	return s.Store.Held(ctx)
 }

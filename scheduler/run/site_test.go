@@ -457,6 +457,15 @@ func (s *site) checkVolumes(when string) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
+		records, err := s.store.Records(ctx, "")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, p := range records {
+			if p.Label == slot.Label {
+				parts = append(parts, p)
+			}
+		}
 		dev, err := lib.Device(slot.Slot)
 		if err != nil {
 			s.t.Fatal(err)
@@ -473,6 +482,14 @@ func (s *site) checkVolumes(when string) {
 			if got, ok := sizes[p.File]; !ok || got != p.Bytes {
 				s.t.Errorf("%s: volume %s file %d: %d bytes, the catalog says %d", when, p.Label, p.File, got, p.Bytes)
 			}
+			delete(sizes, p.File)
+		}
+		vol, err := s.store.Volume(ctx, slot.Label)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if vol.WriteStamp == slot.Stamp && len(sizes) > 0 {
+			s.t.Errorf("%s: volume %s has files that the catalog does not know: %v", when, slot.Label, sizes)
 		}
 	}
 }

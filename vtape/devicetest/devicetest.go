@@ -65,6 +65,7 @@ func RunShape(t *testing.T, shape Shape, open Open) {
 		{"ConcurrentReads", testConcurrentReads},
 		{"Misuse", testMisuse},
 		{"Cancelled", testCancelled},
+		{"Remove", testRemove},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, s) })
 	}
