@@ -112,8 +112,7 @@ type Redundant interface {
 // Mender is a Device on which single files can be replaced. A parity set needs it of its members to write anew what is
 // wrong on them, and to take back what it has written of a part that came to nothing.
 type Mender interface {
-	// Remove removes a file other than the label, durably; ErrNoFile when there is none.
-	Remove(ctx context.Context, number int) error
+	Remover
 	// Relabel replaces the label's header by another for the same label (its stamp, what a set says in it) and leaves the
 	// files as they are. The volume has one of the two at any time.
 	Relabel(ctx context.Context, label Header) error
