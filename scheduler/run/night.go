@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -40,6 +41,10 @@ type Night struct {
 	// Host and Version stand in the report; PID tells others whether the run is alive.
 	Host, Version string
 	PID           int
+	// MediaNote is told what is amiss with media though the work goes on; see Opener.Note. Nil: nobody is told.
+	MediaNote func(text string)
+	// Mounts calls the mount commands of storages; nil: they are not called.
+	Mounts *Mounts
 	// Workers is how many cores one dump may use; 0 for all.
 	Workers int
 }
@@ -88,6 +93,8 @@ type session struct {
 	writers  []*taping.Writer
 	held     *heldDumps
 	degraded degradation
+	// remaking is held while a block map is made anew.
+	remaking sync.Mutex
 }
 
 // start records the run: from here on others see it.

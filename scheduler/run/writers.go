@@ -12,6 +12,7 @@ import (
 	"holdfast/scheduler"
 	"holdfast/scheduler/run/taping"
 	"holdfast/vtape/library"
+	"holdfast/vtape/taper"
 )
 
 // startWriters starts a writer for each storage of this run, with the backlog before it, so that the taper algorithms see all of
@@ -45,6 +46,7 @@ func (s *session) newWriter(st configs.Storage, labels *sync.Mutex) *taping.Writ
 		Verdicts: func(ctx context.Context) (map[catalog.Label]string, []catalog.Volume, error) {
 			return s.verdicts(ctx, st, s.stamp)
 		},
+		Record: func(ctx context.Context) (taper.Dump, error) { return s.recordFile(ctx, st.Name) },
 	}
 	if s.options.NoTaper {
 		o.Off = taping.ErrNoTaper
@@ -56,7 +58,7 @@ func (s *session) newWriter(st configs.Storage, labels *sync.Mutex) *taping.Writ
 func (s *session) closeWriters(ctx context.Context) error {
 	var errs error
 	for _, w := range s.writers {
-		errs = errors.Join(errs, w.Close())
+		errs = errors.Join(errs, w.Close(ctx))
 		dumps, bytes := w.Waiting()
 		if dumps == 0 {
 			continue

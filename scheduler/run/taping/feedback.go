@@ -29,6 +29,9 @@ func (k *worker) VolumeStarted(ctx context.Context, v catalog.VolumeStarted) err
 
 // PartWritten records a part that is durable.
 func (k *worker) PartWritten(ctx context.Context, p catalog.Part, seconds float64) error {
+	if p.Dump == k.w.recording {
+		return nil // it is recorded when it is whole, and is no dump
+	}
 	if err := k.w.o.Store.PutPart(ctx, p); err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func (k *worker) VolumeFinished(ctx context.Context, v catalog.VolumeFinished, c
 		events = append(events, degraded(v, faults))
 	}
 	if cause != nil {
-		events = append(events, catalog.MediaError{Storage: v.Storage, Error: fmt.Sprintf("volume %s: %v", v.Label, cause)})
+		events = append(events, k.w.mediaError(fmt.Sprintf("volume %s: %v", v.Label, cause)))
 	}
 	return k.w.o.Event(ctx, events...)
 }

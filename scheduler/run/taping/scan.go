@@ -129,7 +129,7 @@ func (w *Writer) nextVolume(ctx context.Context) (taper.Mounted, error) {
 			return m, err
 		}
 		w.scan.bad[bad.slot] = bad.cause
-		if err := w.o.Event(ctx, catalog.MediaError{Storage: w.o.Storage.Name, Error: err.Error()}); err != nil {
+		if err := w.o.Event(ctx, w.mediaError(err.Error())); err != nil {
 			return m, recorded(err)
 		}
 	}
@@ -186,7 +186,7 @@ func (w *Writer) tryVolume(ctx context.Context) (taper.Mounted, error) {
 // label writes the volume's label. The catalog forgets what was on it first: after a crash in between it knows of less
 // than there is, never of more.
 func (w *Writer) label(ctx context.Context, c *choice) (vtape.Device, error) {
-	dev, err := c.lib.LoadForWriting(c.Slot)
+	dev, err := c.lib.LoadForWriting(ctx, c.Slot)
 	if err != nil {
 		return nil, &badSlot{c.Slot, err}
 	}

@@ -38,7 +38,6 @@ func (k *worker) work(ctx context.Context) {
 		})
 		k.w.changed()
 	}
-	k.w.broken(k.taper.Close(context.WithoutCancel(ctx)))
 }
 
 // broken takes note of an error of the catalog: nothing more is written, for it would not count.

@@ -45,6 +45,8 @@ type Options struct {
 	Changed func()
 	// Urgent tells that a dump waits for room on the holding disk, so that no threshold counts.
 	Urgent func() bool
+	// Record makes what is written last; nil for nothing.
+	Record Record
 	// Off, when not nil, is why nothing is to be written at all.
 	Off error
 }
@@ -90,6 +92,9 @@ type Writer struct {
 	dumping       bool
 	closing       bool
 	failed        error // the catalog could not be written: the run must stop
+
+	// recording is the id of the catalog record while it is written, when all workers have ended; empty before.
+	recording catalog.DumpID
 
 	ended sync.WaitGroup
 }
@@ -146,10 +151,12 @@ func (w *Writer) Settle() {
 	}
 }
 
-// Close lets the workers finish, and waits for them. The error is one of the catalog: the run must stop.
-func (w *Writer) Close() error {
+// Close lets the workers finish, waits for them, and writes the catalog record. The error is one of the catalog: the run must
+// stop.
+func (w *Writer) Close(ctx context.Context) error {
 	w.change(func() { w.dumping, w.closing = false, true })
 	w.ended.Wait()
+	w.finish(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.failed
