@@ -8,3 +8,10 @@ type Cleaner interface {
 	// CleanUp removes what belongs to no file, and names it. Nobody may be writing to the volume.
 	CleanUp(ctx context.Context) (removed []string, err error)
 }
+
+// Remover is a Device that can remove single files.
+type Remover interface {
+	// Remove removes a file other than the label, durably; ErrNoFile when there is none. The caller has made sure that
+	// nothing is lost with it.
+	Remove(ctx context.Context, number int) error
+}

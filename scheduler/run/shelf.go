@@ -19,6 +19,8 @@ func (o Opener) shelf(ctx context.Context, st configs.Storage) (vtape.Shelf, err
 		return o.dirShelf(st, st.Path), nil
 	case configs.DeviceS3:
 		return o.bucketShelf(ctx, st, st.S3)
+	case configs.DeviceRAIT:
+		return o.setShelf(ctx, st)
 	}
 	return nil, fmt.Errorf("storage %s: device %s is not built in", st.Name, st.Device)
 }
