@@ -8,28 +8,10 @@ import (
 	"slices"
 
 	"holdfast/catalog"
-	"holdfast/scheduler/retention"
 	"holdfast/vtape"
 	"holdfast/vtape/library"
 	"holdfast/vtape/taper"
 )
-
-// Verdicts tells for each volume of the main storage that must not be overwritten why not.
-func (n *Night) Verdicts(ctx context.Context, current catalog.Stamp) (map[catalog.Label]string, []catalog.Volume, error) {
-	st := n.Config.MainStorage()
-	volumes, err := n.Store.Volumes(ctx, st.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	h, err := n.history(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return retention.Keep(retention.Input{
-		Now: n.Now(), Volumes: volumes, Dumps: h.all(), Copies: h.copies, Held: h.held,
-		KeepVolumes: st.KeepVolumes, Current: current,
-	}), volumes, nil
-}
 
 // Next finds the next volume to write, and labels it. It is the taper's scan.
 func (s *session) Next(ctx context.Context) (taper.Mounted, error) {
@@ -86,13 +68,20 @@ func (s *session) tryVolume(ctx context.Context) (taper.Mounted, error) {
 	for i := range inv {
 		inv[i].Err = cmp.Or(inv[i].Err, s.badSlots[inv[i].Slot])
 	}
-	keep, volumes, err := s.Verdicts(ctx, s.stamp)
+	verdicts, volumes, err := s.Judge(ctx, s.stamp)
 	if err != nil {
 		return taper.Mounted{}, err
 	}
-	choice, err := library.Pick(inv, volumes, keep)
+	choice, givenUp, err := Choose(inv, volumes, verdicts, s.storage.Name)
 	if err != nil {
 		return taper.Mounted{}, err
+	}
+	for _, why := range givenUp {
+		// The night's dumps go first; but a copy that will never be made is nothing to be quiet about.
+		text := fmt.Sprintf("volume %s is overwritten since no other is left: it %s", choice.Label, why.Text)
+		if err := s.event(ctx, catalog.MediaError{Storage: s.storage.Name, Error: text}); err != nil {
+			return taper.Mounted{}, err
+		}
 	}
 	isNew := choice.Label == ""
 	if isNew {
@@ -117,7 +106,7 @@ func (s *session) newLabel(ctx context.Context, lib *library.Library, inv []libr
 		if err != nil {
 			return "", err
 		}
-		if v.Slot == slot && v.Files == 0 && len(parts) == 0 && !slices.Contains(labels, v.Label) {
+		if v.Storage == s.storage.Name && v.Slot == slot && v.Files == 0 && len(parts) == 0 && !slices.Contains(labels, v.Label) {
 			return v.Label, nil
 		}
 		labels = append(labels, v.Label)

@@ -1,0 +1,75 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"holdfast/catalog"
+	"holdfast/configs"
+	"holdfast/scheduler/retention"
+	"holdfast/vtape/library"
+)
+
+// Policies are the storages' rules of retention.
+func Policies(c *configs.Config) map[string]retention.Policy {
+	policies := map[string]retention.Policy{}
+	for _, st := range c.Storages() {
+		policies[st.Name] = retention.Policy{
+			KeepVolumes: st.KeepVolumes, KeepDays: int(st.KeepDays), WindowDays: int(st.RecoveryWindow),
+			KeepFulls: st.KeepFulls, KeepFullDays: int(st.KeepFullDays), NoReuse: st.NoReuse, Erase: st.Erase,
+		}
+	}
+	return policies
+}
+
+// Judge gives retention's verdict on the volumes and dumps of all storages, and the volumes. current is the run that goes
+// on; empty for none.
+func (n *Night) Judge(ctx context.Context, current catalog.Stamp) (retention.Verdicts, []catalog.Volume, error) {
+	volumes, err := n.Store.Volumes(ctx, "")
+	if err != nil {
+		return retention.Verdicts{}, nil, err
+	}
+	wanted, err := n.Store.WantedCopies(ctx)
+	if err != nil {
+		return retention.Verdicts{}, nil, err
+	}
+	h, err := n.history(ctx)
+	if err != nil {
+		return retention.Verdicts{}, nil, err
+	}
+	return retention.Judge(retention.Input{
+		Now: n.Now(), Policies: Policies(n.Config), Volumes: volumes, Dumps: h.all(), Copies: h.copies, Held: h.held,
+		Wanted: wanted, Current: current,
+	}), volumes, nil
+}
+
+// Verdicts tells for each volume of the main storage that must not be overwritten why not, and gives its volumes.
+func (n *Night) Verdicts(ctx context.Context, current catalog.Stamp) (map[catalog.Label]string, []catalog.Volume, error) {
+	st := n.Config.MainStorage()
+	v, volumes, err := n.Judge(ctx, current)
+	return v.Keep(st.Name), of(st.Name, volumes), err
+}
+
+// of are the volumes of a storage.
+func of(storage string, volumes []catalog.Volume) []catalog.Volume {
+	return slices.DeleteFunc(slices.Clone(volumes), func(v catalog.Volume) bool { return v.Storage != storage })
+}
+
+// Choose picks the volume of a storage to write next. One that copies are still to be made from is taken only when there
+// is no other: then the reasons say which copies are given up with it. volumes may be those of all storages. The error is
+// a *library.NoVolume.
+func Choose(inv []library.SlotInfo, volumes []catalog.Volume, v retention.Verdicts, storage string) (library.Choice, []retention.Reason, error) {
+	volumes = of(storage, volumes)
+	choice, err := library.Pick(inv, volumes, v.Keep(storage))
+	var none *library.NoVolume
+	if !errors.As(err, &none) {
+		return choice, nil, err
+	}
+	choice, again := library.Pick(inv, volumes, v.Firm(storage))
+	if again != nil {
+		return choice, nil, err // which has all the reasons
+	}
+	verdict, _ := v.Of(choice.Label)
+	return choice, verdict.Reasons, nil
+}
