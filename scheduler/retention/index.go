@@ -18,7 +18,7 @@ type index struct {
 	volumeOf  map[catalog.Label]int
 	storageOf []int // of each volume; none when it has no policy
 	hasParts  []bool
-	dumps     []catalog.Dump
+	dumps     []*catalog.Dump
 	dumpOf    map[catalog.DumpID]int
 	times     []time.Time // of the stamps
 	base      []int
@@ -67,7 +67,11 @@ func (x *index) indexVolumes() {
 }
 
 func (x *index) indexDumps() {
-	x.dumps = slices.SortedFunc(slices.Values(x.in.Dumps), compareDumps)
+	x.dumps = make([]*catalog.Dump, len(x.in.Dumps)) // a dump is large, and sorting moves much about
+	for i := range x.in.Dumps {
+		x.dumps[i] = &x.in.Dumps[i]
+	}
+	slices.SortFunc(x.dumps, compareDumps)
 	x.dumpOf = make(map[catalog.DumpID]int, len(x.dumps))
 	for i, d := range x.dumps {
 		x.dumpOf[d.ID] = i
@@ -78,6 +82,7 @@ func (x *index) indexDumps() {
 			x.held[d] = true
 		}
 	}
+	x.times, x.base = make([]time.Time, 0, len(x.dumps)), make([]int, 0, len(x.dumps))
 	known := map[catalog.Stamp]time.Time{}
 	for _, d := range x.dumps {
 		t, ok := known[d.Stamp]
@@ -94,7 +99,7 @@ func (x *index) indexDumps() {
 	}
 }
 
-func compareDumps(a, b catalog.Dump) int {
+func compareDumps(a, b *catalog.Dump) int {
 	return cmp.Or(cmp.Compare(a.DLE.VM, b.DLE.VM), cmp.Compare(a.DLE.Disk, b.DLE.Disk), cmp.Compare(a.Stamp, b.Stamp),
 		cmp.Compare(a.Level, b.Level), cmp.Compare(a.ID, b.ID))
 }

@@ -3,6 +3,7 @@ package retention_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -43,12 +44,15 @@ const (
 	oddness = 20 // one in so many dumps, copies or nights is odd
 )
 
-// TestHistories plays thousands of histories. Nothing that a retained dump needs is ever overwritten; every state that was
+// TestHistories plays hundreds of histories, and with HOLDFAST_SWEEP=full (`make sweep`) thousands. Nothing that a retained dump needs is ever overwritten; every state that was
 // promised can be restored until its window is over or a volume is lost; what is kept is what the oracle keeps, and no more;
 // and no volume is kept without which all promises would hold. A history that fails is played again by
 // `go test -run 'TestHistories/seed=N$'`.
 func TestHistories(t *testing.T) {
-	const seeds = 2000
+	seeds := 300
+	if os.Getenv("HOLDFAST_SWEEP") == "full" {
+		seeds = 5000
+	}
 	var sum tally
 	for seed := range uint64(seeds) {
 		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

@@ -17,6 +17,9 @@ type oracle struct {
 	dumps   map[catalog.DumpID]catalog.Dump
 	// whole are the copies that count, by storage and dump.
 	whole map[spot][]catalog.Copy
+	// known are answers of restores and rule given before.
+	known map[spot]bool
+	ruled map[catalog.Label]bool
 }
 
 // spot is a dump in a storage; in storage "" it is on the holding disk.
@@ -26,7 +29,8 @@ type spot struct {
 }
 
 func newOracle(in retention.Input) *oracle {
-	o := &oracle{in: in, volumes: map[catalog.Label]catalog.Volume{}, dumps: map[catalog.DumpID]catalog.Dump{}, whole: map[spot][]catalog.Copy{}}
+	o := &oracle{in: in, volumes: map[catalog.Label]catalog.Volume{}, dumps: map[catalog.DumpID]catalog.Dump{}, whole: map[spot][]catalog.Copy{},
+		known: map[spot]bool{}, ruled: map[catalog.Label]bool{}}
 	for _, v := range in.Volumes {
 		o.volumes[v.Label] = v
 	}
@@ -63,6 +67,15 @@ func (o *oracle) here(storage string, id catalog.DumpID) bool {
 
 // restores tells whether a dump can be restored from a storage alone, or from "any".
 func (o *oracle) restores(storage string, id catalog.DumpID) bool {
+	answer, ok := o.known[spot{storage, id}]
+	if !ok {
+		answer = o.walk(storage, id)
+		o.known[spot{storage, id}] = answer
+	}
+	return answer
+}
+
+func (o *oracle) walk(storage string, id catalog.DumpID) bool {
 	for range len(o.dumps) + 1 {
 		d, known := o.dumps[id]
 		switch {
@@ -84,6 +97,15 @@ func (o *oracle) younger(s catalog.Stamp, days int) bool {
 
 // rule tells whether a volume is kept for its own sake.
 func (o *oracle) rule(v catalog.Volume) bool {
+	answer, ok := o.ruled[v.Label]
+	if !ok {
+		answer = o.judge(v)
+		o.ruled[v.Label] = answer
+	}
+	return answer
+}
+
+func (o *oracle) judge(v catalog.Volume) bool {
 	p, configured := o.in.Policies[v.Storage]
 	later := 0
 	for _, w := range o.in.Volumes {

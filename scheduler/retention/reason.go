@@ -57,7 +57,10 @@ func yields(reasons []Reason) bool {
 
 // compareReasons puts the weightiest first, and of one kind those that last longest.
 func compareReasons(a, b Reason) int {
-	return cmp.Or(cmp.Compare(a.Kind.weight(), b.Kind.weight()), compareUntil(a.Until, b.Until),
+	if a.Kind != b.Kind {
+		return cmp.Compare(a.Kind.weight(), b.Kind.weight())
+	}
+	return cmp.Or(compareUntil(a.Until, b.Until),
 		cmp.Compare(a.NeededBy, b.NeededBy), cmp.Compare(a.Dump, b.Dump), cmp.Compare(a.Text, b.Text))
 }
 
