@@ -48,7 +48,7 @@ race: tools ## all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
 
 sweep: ## every point of the sweeps and thousands of histories, of which `make test` takes samples; some twenty minutes
-	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run 'TestFaults|TestCrashes' ./scheduler/run
+	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run 'TestFaults|TestCrashes' ./scheduler/run ./vtape/s3
 	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run TestHistories ./scheduler/retention
 
 fuzz: tools ## every fuzz target for FUZZTIME=10s

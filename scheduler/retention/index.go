@@ -17,7 +17,6 @@ type index struct {
 	volumes   []catalog.Volume
 	volumeOf  map[catalog.Label]int
 	storageOf []int // of each volume; none when it has no policy
-	hasParts  []bool
 	dumps     []*catalog.Dump
 	dumpOf    map[catalog.DumpID]int
 	times     []time.Time // of the stamps
@@ -55,7 +54,6 @@ func newIndex(in Input) *index {
 func (x *index) indexVolumes() {
 	x.volumes = slices.SortedFunc(slices.Values(x.in.Volumes), func(a, b catalog.Volume) int { return cmp.Compare(a.Label, b.Label) })
 	x.volumeOf = make(map[catalog.Label]int, len(x.volumes))
-	x.hasParts = make([]bool, len(x.volumes))
 	for i, v := range x.volumes {
 		x.volumeOf[v.Label] = i
 		s, ok := slices.BinarySearch(x.storages, v.Storage)
@@ -133,7 +131,6 @@ func (x *index) volumesOf(c catalog.Copy) (volumes []int, there bool) {
 			there = false
 			continue
 		}
-		x.hasParts[v] = true
 		there = there && !x.volumes[v].Retired && x.storageOf[v] != none
 		if !slices.Contains(volumes, v) {
 			volumes = append(volumes, v)

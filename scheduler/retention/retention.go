@@ -130,14 +130,13 @@ func (v Verdicts) keep(storage string, want func(Verdict) bool) map[catalog.Labe
 	return keep
 }
 
-// Erasable are the volumes of storages that ask for erasing on which there is something that nothing keeps any more, by
-// label. Volumes never written, erased before, or kept for whatever reason are not among them.
+// Erasable are the volumes of storages that ask for erasing that nothing keeps any more, by label. Those never written (as
+// one that was erased is recorded) or kept for whatever reason, be it one that yields, are not among them.
 func (v Verdicts) Erasable() []catalog.Label {
 	var out []catalog.Label
 	for i, one := range v.Volumes {
-		vol := v.index.volumes[i]
-		blank := vol.WriteStamp == "" || vol.Files == 0 && !v.index.hasParts[i]
-		if one.Reusable && !blank && v.index.in.Policies[one.Storage].Erase {
+		written := v.index.volumes[i].WriteStamp != ""
+		if one.Reusable && written && v.index.in.Policies[one.Storage].Erase {
 			out = append(out, one.Label)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"holdfast/catalog"
 	"holdfast/dumpers"
 	"holdfast/internal/vfs"
+	"holdfast/scheduler/run/taping"
 	"holdfast/vtape"
 	"holdfast/vtape/library"
 )
@@ -132,11 +133,11 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
 		return
 	}
-	for _, slot := range unknownVolumes(inv, of(st.Name, volumes)) {
+	for _, slot := range unknownVolumes(inv, taping.VolumesOf(st.Name, volumes)) {
 		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast restore --from-media` reads it without one",
 			"storage %s: slot %s holds volume %s, which the catalog does not know", st.Name, slot.Slot, slot.Label)
 	}
-	choice, givenUp, err := Choose(inv, volumes, verdicts, st.Name)
+	choice, givenUp, err := taping.PickVolume(inv, volumes, verdicts, st.Name)
 	switch {
 	case err != nil:
 		f.add(SeverityError, "raise slots and call `holdfast volume create`, or lower keep-volumes", "storage %s: %v", st.Name, err)

@@ -32,6 +32,8 @@ type dumping struct {
 	why   string
 	// alarm is a problem that the report must show though the dump is good.
 	alarm string
+	// documents are what the source gave with the point of time.
+	documents map[string][]byte
 }
 
 // dump makes one dump. What goes wrong with it is recorded; the error is for what must stop the whole run.
@@ -40,8 +42,10 @@ func (s *session) dump(ctx context.Context, e scheduler.Entry) error {
 	if !ok {
 		return fmt.Errorf("%s: planned, but not in the configuration", e.DLE)
 	}
-	d := &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), entry: e, started: s.Now(), level: e.Level}
-	made, err := d.make(ctx)
+	defer s.expect(e, -1)
+	defer s.degraded.settled(e.DLE)
+	d := &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), started: s.Now(), level: e.Level}
+	made, err := d.degradedOr(ctx, e)
 	d.base.close()
 	var fatal *catalogError
 	if errors.As(err, &fatal) {
@@ -53,6 +57,19 @@ func (s *session) dump(ctx context.Context, e scheduler.Entry) error {
 		})
 	}
 	return d.finished(ctx, made)
+}
+
+// degradedOr makes the dump that was planned, or what is left of it without volumes.
+func (d *dumping) degradedOr(ctx context.Context, planned scheduler.Entry) (catalog.Dump, error) {
+	e, why, err := d.degrade(ctx, planned)
+	if err != nil {
+		return catalog.Dump{}, err
+	}
+	d.entry, d.level = e, e.Level
+	if why != "" {
+		d.remark(why)
+	}
+	return d.make(ctx)
 }
 
 // catalogError is a failure to record: the run cannot go on, for nothing it does would count.
@@ -88,7 +105,7 @@ func (d *dumping) make(ctx context.Context) (catalog.Dump, error) {
 	if err != nil {
 		return catalog.Dump{}, err
 	}
-	d.chooseBase(info)
+	d.chooseBase(ctx, info)
 	point, err := src.Pin(ctx, d.Store.Journal(d.stamp), d.dle.Disk)
 	if err != nil {
 		return catalog.Dump{}, err
@@ -105,6 +122,9 @@ func (d *dumping) make(ctx context.Context) (catalog.Dump, error) {
 }
 
 func (d *dumping) fromPoint(ctx context.Context, point dumpers.Point, info dumpers.DiskInfo) (catalog.Dump, error) {
+	if err := d.keepDocuments(ctx, point.Metadata()); err != nil {
+		return catalog.Dump{}, recorded(err)
+	}
 	view, err := point.Disk(ctx, d.dle.Disk)
 	if err != nil {
 		return catalog.Dump{}, err
@@ -129,6 +149,9 @@ func (d *dumping) place(ctx context.Context, view dumpers.BlockView, info dumper
 		made, err := d.toHolding(ctx, prepared, info)
 		if !errors.Is(err, holding.ErrNoRoom) || d.kind.Holding == configs.HoldingRequired || d.options.NoTaper {
 			return made, err
+		}
+		if targets := d.targets(d.id()); !able(targets) {
+			return made, fmt.Errorf("%w; %w", err, offReason(targets))
 		}
 		d.remark("holding disk has no room: dumped straight to a volume")
 	}
@@ -235,7 +258,7 @@ func (d *dumping) made(r dumpers.Result, info dumpers.DiskInfo) catalog.Dump {
 		Base: d.base.dump.ID, Status: catalog.StatusOK, ImageBytes: r.ImageBytes,
 		OrigBytes: r.OrigBytes, NativeCRC: r.NativeCRC, StoredBytes: r.StoredBytes, StoredCRC: r.StoredCRC,
 		ChangedBytes: r.ChangedBytes, Program: catalog.ProgramImage, MapDigest: r.MapDigest, Identity: info.Identity,
-		Started: d.started, Ended: d.Now(), Messages: r.Strange,
+		Started: d.started, Ended: d.Now(), Messages: r.Strange, Metadata: d.documents,
 	}
 	if len(r.Strange) > 0 {
 		m.Status = catalog.StatusStrange

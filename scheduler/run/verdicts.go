@@ -2,13 +2,11 @@ package run
 
 import (
 	"context"
-	"errors"
-	"slices"
 
 	"holdfast/catalog"
 	"holdfast/configs"
 	"holdfast/scheduler/retention"
-	"holdfast/vtape/library"
+	"holdfast/scheduler/run/taping"
 )
 
 // Policies are the storages' rules of retention.
@@ -48,28 +46,5 @@ func (n *Night) Judge(ctx context.Context, current catalog.Stamp) (retention.Ver
 func (n *Night) Verdicts(ctx context.Context, current catalog.Stamp) (map[catalog.Label]string, []catalog.Volume, error) {
 	st := n.Config.MainStorage()
 	v, volumes, err := n.Judge(ctx, current)
-	return v.Keep(st.Name), of(st.Name, volumes), err
-}
-
-// of are the volumes of a storage.
-func of(storage string, volumes []catalog.Volume) []catalog.Volume {
-	return slices.DeleteFunc(slices.Clone(volumes), func(v catalog.Volume) bool { return v.Storage != storage })
-}
-
-// Choose picks the volume of a storage to write next. One that copies are still to be made from is taken only when there
-// is no other: then the reasons say which copies are given up with it. volumes may be those of all storages. The error is
-// a *library.NoVolume.
-func Choose(inv []library.SlotInfo, volumes []catalog.Volume, v retention.Verdicts, storage string) (library.Choice, []retention.Reason, error) {
-	volumes = of(storage, volumes)
-	choice, err := library.Pick(inv, volumes, v.Keep(storage))
-	var none *library.NoVolume
-	if !errors.As(err, &none) {
-		return choice, nil, err
-	}
-	choice, again := library.Pick(inv, volumes, v.Firm(storage))
-	if again != nil {
-		return choice, nil, err // which has all the reasons
-	}
-	verdict, _ := v.Of(choice.Label)
-	return choice, verdict.Reasons, nil
+	return v.Keep(st.Name), taping.VolumesOf(st.Name, volumes), err
 }
