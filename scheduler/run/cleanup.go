@@ -53,7 +53,7 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 	if err != nil {
 		return nil, err
 	}
-	if r, ok := dev.(vtape.Mender); ok {
+	if r, ok := dev.(vtape.Remover); ok {
 		for _, number := range unknown {
 			if err := r.Remove(ctx, number); err != nil {
 				return removed, err
@@ -62,8 +62,11 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 		}
 	}
 	if c, ok := dev.(vtape.Cleaner); ok {
-		more, err := c.CleanUp(ctx)
-		return append(removed, more...), err
+		n, err := c.CleanUp(ctx)
+		if n > 0 {
+			removed = append(removed, fmt.Sprintf("%d pieces that belong to no file", n))
+		}
+		return removed, err
 	}
 	return removed, nil
 }

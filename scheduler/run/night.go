@@ -41,6 +41,10 @@ type Night struct {
 	// Host and Version stand in the report; PID tells others whether the run is alive.
 	Host, Version string
 	PID           int
+	// MediaNote is told what is amiss with media though the work goes on; see Opener.Note. Nil: nobody is told.
+	MediaNote func(text string)
+	// Mounts calls the mount commands of storages; nil: they are not called.
+	Mounts *Mounts
 	// Workers is how many cores one dump may use; 0 for all.
 	Workers int
 }

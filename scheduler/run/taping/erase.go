@@ -71,7 +71,7 @@ func asRecorded(inv []library.SlotInfo, v catalog.Volume) (library.SlotInfo, boo
 // erase forgets what is on the volume before it goes. Between the two the catalog's stamp is this run's: one that is later
 // than the volume's is what Pick takes for an interrupted labelling, while an earlier one would make it a stranger.
 func (w *Writer) erase(ctx context.Context, lib *library.Library, v catalog.Volume, slot library.SlotInfo) error {
-	dev, err := lib.LoadForWriting(slot.Slot)
+	dev, err := lib.LoadForWriting(ctx, slot.Slot)
 	if err != nil {
 		return err
 	}

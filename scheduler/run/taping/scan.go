@@ -193,7 +193,7 @@ func (w *Writer) tryVolume(ctx context.Context) (taper.Mounted, error) {
 // label writes the volume's label. The catalog forgets what was on it first: after a crash in between it knows of less
 // than there is, never of more.
 func (w *Writer) label(ctx context.Context, c *choice) (vtape.Device, error) {
-	dev, err := c.lib.LoadForWriting(c.Slot)
+	dev, err := c.lib.LoadForWriting(ctx, c.Slot)
 	if err != nil {
 		return nil, &badSlot{c.Slot, err}
 	}
