@@ -15,7 +15,7 @@ func (a *app) volumeCommand() *cli.Command {
 		Name: "volume", Usage: "vtapes: what they hold, which may be overwritten",
 		Description: "EXAMPLES\n   holdfast volume list\n   holdfast volume show DEMO-003\n   holdfast volume label 4",
 		Action:      a.group,
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name: "list", Usage: "all volumes, and why each may or may not be overwritten",
 				Description: "EXAMPLES\n   holdfast volume list",
@@ -44,7 +44,7 @@ EXAMPLES
    holdfast volume label 4 DEMO-004`,
 				Action: a.labelVolume,
 			},
-		},
+		}, a.amandaVolumeCommands()...),
 	}
 }
 
