@@ -93,6 +93,9 @@ type Dump struct {
 	Hold string `json:"hold,omitempty"`
 	// Messages are the odd ones of a strange dump, and the reason of a partial one.
 	Messages []string `json:"messages,omitempty"`
+	// Metadata are the documents that the source gave with the dump (a domain's XML), by name. They are kept with it, and
+	// given only when asked for: a dump that was looked up or listed has none.
+	Metadata map[string][]byte `json:"-"`
 }
 
 // Outcome is the status with the reason, for messages: "partial: part 3 is missing".
@@ -103,6 +106,9 @@ func (d Dump) Outcome() string {
 // ProgramImage is the program field of our own streams: qcow2 files. Amanda does not know it, which is what makes its
 // commands hand the stream out as it is.
 const ProgramImage = "HOLDFAST-QCOW2"
+
+// ProgramRecord is the program field of the catalog records on media (package record): files on volumes that are no dumps.
+const ProgramRecord = "HOLDFAST-CATALOG"
 
 // Copy is one complete or partial placement of a dump on the volumes of a storage.
 type Copy struct {

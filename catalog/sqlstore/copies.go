@@ -199,6 +199,9 @@ func dropCopiesOn(ctx context.Context, tx *sql.Tx, label catalog.Label) error {
 	if err := exec(ctx, tx, `DELETE FROM parts WHERE label = $1`, label); err != nil {
 		return err
 	}
+	if err := dropRecordsOn(ctx, tx, label); err != nil {
+		return err
+	}
 	return exec(ctx, tx, `DELETE FROM copies WHERE status = 'partial' AND NOT EXISTS (SELECT 1 FROM parts
 		WHERE parts.dump = copies.dump AND parts.storage = copies.storage AND parts.write_stamp = copies.write_stamp)`)
 }

@@ -20,6 +20,8 @@
 //	parts           the pieces of a copy: part number, label and file number on that volume, stream_offset and bytes
 //	volumes         labelled vtapes: storage, slot, last write_stamp, bytes, files, no_reuse, retired, seen,
 //	                degraded (members of a parity set that lag behind, JSON), locked_until
+//	dump_metadata   documents that the source gave with a dump, by name
+//	records         where the catalog records of runs lie on volumes: part, label and file as in parts
 //	wanted_copies   copies still to be made: of which dump, to which storage, from when on
 //	holding_chunks  the files of dumps on the holding disk, in order of chunk
 //	forces          wishes of the administrator, one a DLE
@@ -34,5 +36,6 @@
 //
 // # Versions
 //
-// Schema 1 is the first; 2 added wanted_copies, dumps.hold, volumes.degraded and volumes.locked_until. A catalog with a newer schema than the program knows is refused.
+// Schema 1 is the first; 2 added wanted_copies, dumps.hold, volumes.degraded and volumes.locked_until;
+// 3 added dump_metadata and records. A catalog with a newer schema than the program knows is refused.
 package sqlstore

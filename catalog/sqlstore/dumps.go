@@ -24,7 +24,8 @@ type DumpFilter struct {
 	Restorable bool
 }
 
-// putDump records a dump, or replaces what was recorded under its id. The hold of a dump known already stays as it is.
+// putDump records a dump, or replaces what was recorded under its id. The hold of a dump known already stays as it is,
+// and so do its documents when d has none.
 func putDump(ctx context.Context, tx *sql.Tx, d catalog.Dump) error {
 	if want := catalog.NewDumpID(d.DLE, d.Stamp, d.Level); d.ID != want {
 		return fmt.Errorf("the id does not name this dump, %s", want)
@@ -33,7 +34,7 @@ func putDump(ctx context.Context, tx *sql.Tx, d catalog.Dump) error {
 	if err != nil {
 		return err
 	}
-	return exec(ctx, tx, `INSERT INTO dumps (id, vm, disk, stamp, level, base, status, image_bytes, orig_bytes, native_crc,
+	err = exec(ctx, tx, `INSERT INTO dumps (id, vm, disk, stamp, level, base, status, image_bytes, orig_bytes, native_crc,
 			stored_bytes, stored_crc, changed_bytes, program, compress, encrypt, map_digest, identity, started, ended, messages, hold)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 		ON CONFLICT (id) DO UPDATE SET base = excluded.base, status = excluded.status, image_bytes = excluded.image_bytes,
@@ -44,6 +45,10 @@ func putDump(ctx context.Context, tx *sql.Tx, d catalog.Dump) error {
 		d.ID, d.DLE.VM, d.DLE.Disk, d.Stamp, d.Level, d.Base, d.Status, d.ImageBytes, d.OrigBytes, d.NativeCRC,
 		d.StoredBytes, d.StoredCRC, d.ChangedBytes, d.Program, d.Compress, d.Encrypt, d.MapDigest, d.Identity,
 		nanos(d.Started), nanos(d.Ended), string(messages), d.Hold)
+	if err != nil || d.Metadata == nil {
+		return err
+	}
+	return putMetadata(ctx, tx, d.ID, d.Metadata)
 }
 
 const selectDump = `SELECT id, vm, disk, stamp, level, base, status, image_bytes, orig_bytes, native_crc, stored_bytes,
@@ -125,15 +130,22 @@ func (s *Store) RecordHeld(ctx context.Context, d catalog.Dump, h catalog.Holdin
 		if err := dropHeld(ctx, tx, d.ID); err != nil {
 			return err
 		}
-		for i, c := range h.Chunks {
-			err := exec(ctx, tx, `INSERT INTO holding_chunks (dump, chunk, path, bytes, crc, header_crc)
-				VALUES ($1, $2, $3, $4, $5, $6)`, d.ID, i+1, c.Path, c.Bytes, c.CRC, c.HeaderCRC)
-			if err != nil {
-				return err
-			}
+		if err := putChunks(ctx, tx, h); err != nil {
+			return err
 		}
 		return wantCopies(ctx, tx, wanted)
 	})
+}
+
+func putChunks(ctx context.Context, tx *sql.Tx, h catalog.Holding) error {
+	for i, c := range h.Chunks {
+		err := exec(ctx, tx, `INSERT INTO holding_chunks (dump, chunk, path, bytes, crc, header_crc)
+			VALUES ($1, $2, $3, $4, $5, $6)`, h.Dump, i+1, c.Path, c.Bytes, c.CRC, c.HeaderCRC)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Held lists what is on the holding disk, oldest dumps first.

@@ -18,7 +18,7 @@ var migrations embed.FS
 const schemaTable = "catalog_schema"
 
 // schemaVersion is the schema this program knows: the number of its last migration.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // migrate brings the schema up to schemaVersion. An empty database is filled only when create is set.
 func migrate(ctx context.Context, db *sql.DB, create bool) error {

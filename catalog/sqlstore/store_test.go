@@ -131,7 +131,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"text", file("text", strings.Repeat("this is not a database\n", 100)), sqlstore.Options{Create: true}, sqlstore.ErrDamaged, "damaged"},
 		{"foreign", foreign, sqlstore.Options{Create: true}, sqlstore.ErrForeign, "not a holdfast catalog"},
 		{"foreign, read-only", foreign, sqlstore.Options{ReadOnly: true}, sqlstore.ErrForeign, "not a holdfast catalog"},
-		{"newer", newer, sqlstore.Options{}, sqlstore.ErrNewer, "its schema is 99, this one knows up to 2"},
+		{"newer", newer, sqlstore.Options{}, sqlstore.ErrNewer, "its schema is 99, this one knows up to 3"},
 		{"newer, read-only", newer, sqlstore.Options{ReadOnly: true}, sqlstore.ErrNewer, "newer holdfast"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,7 @@ const module = "holdfast/"
 // order of the design: decide (scheduler, reports) and sources (dumpers/...) and media (vtape/...) meet in scheduler/run only.
 const importOrder = `
 	internal/* < catalog
-	catalog < configs, dumpers, vtape, catalog/sqlstore, reports, scheduler, scheduler/retention
+	catalog < configs, dumpers, vtape, catalog/record, catalog/sqlstore, reports, scheduler, scheduler/retention
 	dumpers < dumpers/*
 	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding, vtape/amandalog < vtape/library < vtape/taper
 	* < scheduler/recovery < scheduler/run < scheduler/amanda, scheduler/daemon < cmd/holdfast

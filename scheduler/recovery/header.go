@@ -25,6 +25,12 @@ func DumpFromHeader(h vtape.Header) catalog.Dump {
 	}
 	if h.Image != nil {
 		d.Base, d.ImageBytes, d.Identity = h.Image.Base, h.Image.ImageBytes, h.Image.Identity
+		if h.Server.Sum == 0 { // a header leaves out a checksum that is 0, and the size with it
+			d.StoredBytes = h.Image.StoredBytes
+		}
+		if h.Native.Sum == 0 {
+			d.OrigBytes = h.Image.OrigBytes
+		}
 		if h.Image.Status == string(catalog.StatusStrange) && d.Status == catalog.StatusOK {
 			d.Status = catalog.StatusStrange
 		}

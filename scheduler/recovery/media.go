@@ -6,130 +6,110 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"holdfast/catalog"
+	"holdfast/catalog/sqlstore"
 	"holdfast/internal/vfs"
 	"holdfast/vtape"
 	"holdfast/vtape/holding"
 	"holdfast/vtape/library"
-	"holdfast/vtape/taper"
 )
 
-// Media is a catalog made of headers alone: what a library, a slot or a holding disk says of itself. Nothing is
-// written to it.
+// Shelf is what volumes stand on; a *library.Library is one.
+type Shelf interface {
+	Inventory(ctx context.Context) ([]library.SlotInfo, error)
+	Device(slot string) (vtape.Device, error)
+}
+
+// Place is where media are looked for.
+type Place struct {
+	// Name is what messages call it: a directory, a bucket, a storage.
+	Name string
+	// Storage is the storage's name in the configuration; empty when there is none to say.
+	Storage string
+	// Shelf holds volumes; nil for none.
+	Shelf Shelf
+	// Holding is a holding disk's directory, or that of one run in it; empty for none.
+	Holding string
+	// Removable: volumes of the storage that are not here may be elsewhere, and are not lost.
+	Removable bool
+}
+
+// DirPlace looks what a directory is: a library, one slot of it, a holding disk, or one run's directory of a holding disk.
+// Amanda's are known like our own.
+func DirPlace(ctx context.Context, fsys vfs.FS, dir string) (Place, error) {
+	p := Place{Name: dir}
+	lib, err := library.OpenReadOnly(ctx, fsys, dir)
+	if err == nil {
+		p.Shelf, p.Storage = lib, library.StorageOf(fsys, dir)
+		return p, nil
+	}
+	if !errors.Is(err, vtape.ErrAbsent) { // no volume, but a directory
+		found, heldErr := holding.Scan(fsys, dir)
+		if len(found) > 0 || errors.Is(err, vtape.ErrBlank) && heldErr == nil {
+			p.Holding = dir
+			return p, nil
+		}
+	}
+	return p, fmt.Errorf("%s: %w", dir, err)
+}
+
+// Media is a catalog made from media: from the catalog records that are on them, as far as the headers of all files bear
+// them out, and from the headers alone where there is no record. Nothing is written to the media.
 type Media struct {
-	dumps   map[catalog.DumpID]catalog.Dump
-	copies  map[catalog.DumpID][]catalog.Copy
-	held    map[catalog.DumpID]*catalog.Holding
-	headers map[catalog.DumpID]vtape.Header
-	devices map[catalog.Label]vtape.Device
-	// Damaged are the files and volumes that could not be read.
+	dumps     map[catalog.DumpID]catalog.Dump
+	copies    map[catalog.DumpID][]catalog.Copy
+	held      map[catalog.DumpID]*catalog.Holding
+	headers   map[catalog.DumpID]vtape.Header
+	documents map[catalog.DumpID]map[string][]byte
+	devices   map[catalog.Label]vtape.Device
+	volumes   map[catalog.Label]catalog.Volume
+	runs      map[catalog.Stamp]catalog.Run
+	wanted    []catalog.Wanted
+	records   []catalog.Part
+	// Records counts the catalog records that were read; Volumes the volumes.
+	Records, Volumes int
+	// Damaged are the files and volumes that could not be read, are lost, or are not what a record says.
 	Damaged []error
 }
 
-var _ Catalog = (*Media)(nil)
+var (
+	_ Catalog   = (*Media)(nil)
+	_ Documents = (*Media)(nil)
+)
 
-// OpenMedia reads the headers of all that lies in a directory: a library, one slot of it, a holding disk, or one run's
-// directory of a holding disk. Amanda's are read like our own.
-func OpenMedia(ctx context.Context, fsys vfs.FS, dir string) (*Media, error) {
+// OpenMedia reads the catalog records and the headers of all that lies in the places. Progress, if not nil, is told
+// of each volume before it is read. That nothing is found is an error; what is damaged is told in Damaged, and the rest goes on.
+func OpenMedia(ctx context.Context, fsys vfs.FS, places []Place, progress func(volume string)) (*Media, error) {
 	m := &Media{
 		dumps: map[catalog.DumpID]catalog.Dump{}, copies: map[catalog.DumpID][]catalog.Copy{},
 		held: map[catalog.DumpID]*catalog.Holding{}, headers: map[catalog.DumpID]vtape.Header{},
-		devices: map[catalog.Label]vtape.Device{},
+		documents: map[catalog.DumpID]map[string][]byte{}, devices: map[catalog.Label]vtape.Device{},
+		volumes: map[catalog.Label]catalog.Volume{}, runs: map[catalog.Stamp]catalog.Run{},
 	}
-	lib, err := library.OpenReadOnly(ctx, fsys, dir)
-	switch {
-	case err == nil:
-		err = m.addLibrary(ctx, lib)
-	case !errors.Is(err, vtape.ErrAbsent):
-		heldErr := m.addHolding(fsys, dir)
-		if len(m.dumps) > 0 || errors.Is(err, vtape.ErrBlank) { // no volume, but a directory
-			err = heldErr
+	g := &gathering{m: m, places: places, volumes: map[catalog.Label]*volume{}, progress: progress}
+	for i, p := range places {
+		if err := g.read(ctx, fsys, i); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Name, err)
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+	if err := g.readRecords(ctx); err != nil {
+		return nil, err
+	}
+	g.merge(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	if len(m.dumps) == 0 {
-		return nil, fmt.Errorf("%s: %w: neither volumes nor a holding disk with dumps on it", dir, errors.Join(append(m.Damaged, ErrNoDump)...))
+		var names []string
+		for _, p := range places {
+			names = append(names, p.Name)
+		}
+		return nil, fmt.Errorf("%s: %w: neither volumes nor a holding disk with dumps on it",
+			strings.Join(names, ", "), errors.Join(append(m.Damaged, ErrNoDump)...))
 	}
 	return m, nil
-}
-
-func (m *Media) addLibrary(ctx context.Context, lib *library.Library) error {
-	inv, err := lib.Inventory(ctx)
-	if err != nil {
-		return err
-	}
-	var files []taper.File
-	for _, slot := range inv {
-		if slot.Err != nil {
-			m.Damaged = append(m.Damaged, fmt.Errorf("slot %s: %w", slot.Slot, slot.Err))
-			continue
-		}
-		if slot.Blank {
-			continue
-		}
-		dev, err := lib.Device(slot.Slot)
-		if err != nil {
-			return err
-		}
-		m.devices[slot.Label] = dev
-		_, found, damaged, err := taper.ReadVolume(ctx, dev)
-		m.Damaged = append(m.Damaged, damaged...)
-		if err != nil {
-			m.Damaged = append(m.Damaged, err)
-		}
-		files = append(files, found...)
-	}
-	lacks := map[catalog.DumpID][]string{}
-	for _, f := range taper.FromHeaders(files) {
-		m.add(f.Header)
-		m.copies[f.Copy.Dump] = append(m.copies[f.Copy.Dump], f.Copy)
-		if f.Err != nil {
-			lacks[f.Copy.Dump] = append(lacks[f.Copy.Dump], fmt.Sprintf("%v (there are parts on %s)", f.Err, labelList(f.Copy)))
-		}
-	}
-	m.settle(lacks)
-	return nil
-}
-
-func (m *Media) addHolding(fsys vfs.FS, dir string) error {
-	found, err := holding.Scan(fsys, dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range found {
-		if f.Err != nil {
-			m.Damaged = append(m.Damaged, f.Err)
-			continue
-		}
-		d := m.add(f.Header)
-		m.held[d.ID] = &f.Holding
-	}
-	return nil
-}
-
-// add takes a dump in by its header. Of several copies the header that knows most (the sizes) is kept.
-func (m *Media) add(h vtape.Header) catalog.Dump {
-	d := DumpFromHeader(h)
-	if old, ok := m.dumps[d.ID]; !ok || old.StoredBytes == 0 {
-		m.dumps[d.ID], m.headers[d.ID] = d, h
-	}
-	return m.dumps[d.ID]
-}
-
-// settle marks the dumps of which no copy is whole, with what each copy lacks.
-func (m *Media) settle(lacks map[catalog.DumpID][]string) {
-	for id, copies := range m.copies {
-		slices.SortStableFunc(copies, func(a, b catalog.Copy) int {
-			return cmp.Compare(len(b.Parts), len(a.Parts))
-		})
-		if d := m.dumps[id]; d.Status.Usable() && !slices.ContainsFunc(copies, func(c catalog.Copy) bool { return c.Status.Usable() }) {
-			d.Status, d.Messages = catalog.StatusPartial, lacks[id]
-			m.dumps[id] = d
-		}
-	}
 }
 
 // Dump gives one dump; ErrNoDump when the media hold nothing of it.
@@ -165,6 +145,11 @@ func (m *Media) Holding(_ context.Context, id catalog.DumpID) (*catalog.Holding,
 	return m.held[id], nil
 }
 
+// Metadata gives the documents that a catalog record has of a dump.
+func (m *Media) Metadata(_ context.Context, id catalog.DumpID) (map[string][]byte, error) {
+	return m.documents[id], nil
+}
+
 // Header gives a dump's header as it lies on the media.
 func (m *Media) Header(id catalog.DumpID) vtape.Header { return m.headers[id] }
 
@@ -175,4 +160,37 @@ func (m *Media) Device(_ context.Context, _ string, label catalog.Label) (vtape.
 		return nil, fmt.Errorf("volume %s: %w", label, vtape.ErrAbsent)
 	}
 	return dev, nil
+}
+
+// Contents gives all of it for a new catalog. What lies on volumes that were retired is left out, as a catalog leaves it.
+func (m *Media) Contents() sqlstore.Contents {
+	c := sqlstore.Contents{Wanted: m.wanted, Records: m.records}
+	for _, r := range m.runs {
+		c.Runs = append(c.Runs, r)
+	}
+	for _, v := range m.volumes {
+		c.Volumes = append(c.Volumes, v)
+	}
+	for id, d := range m.dumps {
+		d.Metadata = m.documents[id]
+		c.Dumps = append(c.Dumps, d)
+		for _, copied := range m.copies[id] {
+			if copied, left := m.withoutRetired(copied); left {
+				c.Copies = append(c.Copies, copied)
+			}
+		}
+		if h := m.held[id]; h != nil {
+			c.Held = append(c.Held, *h)
+		}
+	}
+	return c
+}
+
+// withoutRetired takes the parts on retired volumes from a copy, and tells whether any are left.
+func (m *Media) withoutRetired(c catalog.Copy) (catalog.Copy, bool) {
+	parts := slices.DeleteFunc(slices.Clone(c.Parts), func(p catalog.Part) bool { return m.volumes[p.Label].Retired })
+	if len(parts) < len(c.Parts) {
+		c.Parts, c.Status = parts, catalog.StatusPartial
+	}
+	return c, len(parts) > 0
 }

@@ -28,9 +28,21 @@ func (s *store) library() {
 	s.must(s.fs.Mkdir(fmt.Sprintf("/lib/slot%d", s.volumes+1), 0o700))
 }
 
+func openDir(fsys vfs.FS, dirs ...string) (*recovery.Media, error) {
+	var places []recovery.Place
+	for _, dir := range dirs {
+		p, err := recovery.DirPlace(context.Background(), fsys, dir)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, p)
+	}
+	return recovery.OpenMedia(context.Background(), fsys, places, nil)
+}
+
 func (s *store) media(dir string) (*recovery.Media, *recovery.Site) {
 	s.t.Helper()
-	m, err := recovery.OpenMedia(context.Background(), s.fs, dir)
+	m, err := openDir(s.fs, dir)
 	s.must(err)
 	site := s.site()
 	site.Catalog, site.Device, site.Map = m, m.Device, nil
@@ -107,7 +119,7 @@ func TestMediaLacks(t *testing.T) {
 		t.Errorf("base missing: %v", err)
 	}
 	for _, dir := range []string{"/nowhere", "/out"} {
-		if _, err := recovery.OpenMedia(context.Background(), s.fs, dir); err == nil || !strings.Contains(err.Error(), dir) {
+		if _, err := openDir(s.fs, dir); err == nil || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

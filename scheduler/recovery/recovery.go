@@ -43,6 +43,12 @@ type Catalog interface {
 	Holding(ctx context.Context, id catalog.DumpID) (*catalog.Holding, error)
 }
 
+// Documents is what a Catalog gives besides where it keeps the documents of dumps.
+type Documents interface {
+	// Metadata gives the documents that the source gave with a dump, by name; none where none are known.
+	Metadata(ctx context.Context, id catalog.DumpID) (map[string][]byte, error)
+}
+
 // Site is everything a restore works with.
 type Site struct {
 	Catalog Catalog

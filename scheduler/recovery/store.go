@@ -12,7 +12,10 @@ import (
 // FromStore shows a catalog in SQL to recovery.
 type FromStore struct{ *sqlstore.Store }
 
-var _ Catalog = FromStore{}
+var (
+	_ Catalog   = FromStore{}
+	_ Documents = FromStore{}
+)
 
 // Dump gives one dump; ErrNoDump when the catalog does not know it.
 func (f FromStore) Dump(ctx context.Context, id catalog.DumpID) (catalog.Dump, error) {

@@ -32,6 +32,8 @@ type dumping struct {
 	why   string
 	// alarm is a problem that the report must show though the dump is good.
 	alarm string
+	// documents are what the source gave with the point of time.
+	documents map[string][]byte
 }
 
 // dump makes one dump. What goes wrong with it is recorded; the error is for what must stop the whole run.
@@ -105,6 +107,9 @@ func (d *dumping) make(ctx context.Context) (catalog.Dump, error) {
 }
 
 func (d *dumping) fromPoint(ctx context.Context, point dumpers.Point, info dumpers.DiskInfo) (catalog.Dump, error) {
+	if err := d.keepDocuments(ctx, point.Metadata()); err != nil {
+		return catalog.Dump{}, recorded(err)
+	}
 	view, err := point.Disk(ctx, d.dle.Disk)
 	if err != nil {
 		return catalog.Dump{}, err
@@ -235,7 +240,7 @@ func (d *dumping) made(r dumpers.Result, info dumpers.DiskInfo) catalog.Dump {
 		Base: d.base.dump.ID, Status: catalog.StatusOK, ImageBytes: r.ImageBytes,
 		OrigBytes: r.OrigBytes, NativeCRC: r.NativeCRC, StoredBytes: r.StoredBytes, StoredCRC: r.StoredCRC,
 		ChangedBytes: r.ChangedBytes, Program: catalog.ProgramImage, MapDigest: r.MapDigest, Identity: info.Identity,
-		Started: d.started, Ended: d.Now(), Messages: r.Strange,
+		Started: d.started, Ended: d.Now(), Messages: r.Strange, Metadata: d.documents,
 	}
 	if len(r.Strange) > 0 {
 		m.Status = catalog.StatusStrange

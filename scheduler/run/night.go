@@ -88,6 +88,8 @@ type session struct {
 	known   knownDumps
 	// badSlots are those that could not be labelled in this run, with the reason. The taper's goroutine has it.
 	badSlots map[string]error
+	// recording is the id of the catalog record while it is written; empty before. The taper's goroutine has it.
+	recording catalog.DumpID
 }
 
 // start records the run: from here on others see it.

@@ -59,7 +59,7 @@ func (s *session) nextVolume(ctx context.Context) (taper.Mounted, error) {
 			return m, err
 		}
 		s.badSlots[bad.slot] = bad.cause
-		if err := s.event(ctx, catalog.MediaError{Storage: s.storage.Name, Error: err.Error()}); err != nil {
+		if err := s.event(ctx, s.mediaError(s.storage.Name, err.Error())); err != nil {
 			return m, err
 		}
 	}

@@ -114,6 +114,9 @@ func (l *taperLoop) loop(ctx context.Context) {
 			l.off, l.failed = err, errors.Join(l.failed, err)
 		}
 	}
+	if l.failed == nil {
+		l.failed = l.s.writeRecord(ctx, l.s.storage.Name, l.taper)
+	}
 	if err := l.taper.Close(context.WithoutCancel(ctx)); err != nil {
 		l.failed = errors.Join(l.failed, err)
 	}
@@ -236,6 +239,9 @@ func (s *session) VolumeStarted(ctx context.Context, v catalog.VolumeStarted) er
 
 // PartWritten records a part that is durable.
 func (s *session) PartWritten(ctx context.Context, p catalog.Part, seconds float64) error {
+	if p.Dump == s.recording {
+		return nil // it is recorded when it is whole, and is no dump
+	}
 	if err := s.Store.PutPart(ctx, p); err != nil {
 		return err
 	}
@@ -261,7 +267,7 @@ func (s *session) VolumeFinished(ctx context.Context, v catalog.VolumeFinished, 
 	}
 	events := []catalog.EventBody{v}
 	if cause != nil {
-		events = append(events, catalog.MediaError{Storage: v.Storage, Error: fmt.Sprintf("volume %s: %v", v.Label, cause)})
+		events = append(events, s.mediaError(v.Storage, fmt.Sprintf("volume %s: %v", v.Label, cause)))
 	}
 	return s.event(ctx, events...)
 }

@@ -29,13 +29,19 @@ func ReadVolume(ctx context.Context, dev vtape.Device) (label vtape.Header, file
 	if err != nil {
 		return label, nil, nil, fmt.Errorf("read volume: %w", err)
 	}
+	files, damaged, err = ReadFiles(ctx, dev, label)
+	return label, files, damaged, err
+}
+
+// ReadFiles reads the headers of the files on a volume whose label is known.
+func ReadFiles(ctx context.Context, dev vtape.Device, label vtape.Header) (files []File, damaged []error, err error) {
 	list, err := dev.Files(ctx)
 	if err != nil {
-		return label, nil, nil, fmt.Errorf("read volume %s: %w", label.Label, err)
+		return nil, nil, fmt.Errorf("read volume %s: %w", label.Label, err)
 	}
 	for _, f := range list {
 		if err := ctx.Err(); err != nil {
-			return label, files, damaged, err
+			return files, damaged, err
 		}
 		r, err := dev.Open(ctx, f.Number)
 		if err == nil {
@@ -54,7 +60,7 @@ func ReadVolume(ctx context.Context, dev vtape.Device) (label vtape.Header, file
 		})
 		_ = r.Close() // it was only read
 	}
-	return label, files, damaged, nil
+	return files, damaged, nil
 }
 
 // Found is a copy of a dump put together from files on volumes. The parts of Copy have no checksums of their data, and
@@ -69,18 +75,28 @@ type Found struct {
 }
 
 // FromHeaders puts copies together from the files of any number of volumes, as when there is no catalog. Files that
-// are not of dumps are left out. Copies come in the order of their dumps' stamps and names, then of their writing.
+// are not of dumps, as catalog records, are left out. Two copies of a dump that one run wrote to two storages look like one:
+// call it for each storage. Copies come in the order of their dumps' stamps and names, then of their writing.
 //
 // Where a part is there more than once, because a volume ended or failed inside it, the last one counts, and what was
 // there of later parts belongs to an earlier try.
 func FromHeaders(files []File) []Found {
+	return fromHeaders(files, func(h vtape.Header) bool { return h.Program != catalog.ProgramRecord })
+}
+
+// RecordsFromHeaders is FromHeaders for the catalog records.
+func RecordsFromHeaders(files []File) []Found {
+	return fromHeaders(files, func(h vtape.Header) bool { return h.Program == catalog.ProgramRecord })
+}
+
+func fromHeaders(files []File, wanted func(vtape.Header) bool) []Found {
 	type key struct {
 		dump  catalog.DumpID
 		write catalog.Stamp
 	}
 	copies := make(map[key][]File)
 	for _, f := range files {
-		if f.Header.Type == vtape.TypeSplitFile || f.Header.Type == vtape.TypeFile {
+		if (f.Header.Type == vtape.TypeSplitFile || f.Header.Type == vtape.TypeFile) && wanted(f.Header) {
 			k := key{f.Header.DumpID(), f.WriteStamp}
 			copies[k] = append(copies[k], f)
 		}
