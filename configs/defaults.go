@@ -14,8 +14,12 @@ const (
 	defaultSendmail = "/usr/sbin/sendmail"
 	// defaultProgram is where `make install` puts the program that Amanda's commands can call to decrypt.
 	defaultProgram = "/usr/local/lib/holdfast/age"
-	// partUnit is what parts are multiples of: 128 KiB is a whole number of blocks on a RAIT set of 2, 3 or 5.
+	// partUnit is what parts are multiples of: 128 KiB is a whole number of stripes on a RAIT set of 2, 3 or 5.
 	partUnit = 128 * KiB
+	// defaultParity is Amanda's: one member may be lost.
+	defaultParity = 1
+	// memberBlock is what a parity set writes to one of its members at a time; see Amanda's RAIT device.
+	memberBlock = 32 * KiB
 	// maxDefaultPart is large enough that headers do not count, and small enough to write again after a fault.
 	maxDefaultPart = 1 * GiB
 	// defaultReserve leaves most of the holding disk to fulls when there is no volume: some nights of incrementals still fit.
@@ -37,7 +41,7 @@ func defaultConfig() Config {
 func (h *Holding) defaults() { h.Chunk = 1 * GiB }
 
 func (s *Storage) defaults() {
-	s.Device, s.RunVolumes, s.ParallelWrite, s.TaperAlgorithm, s.Parity = DeviceDir, 1, 1, TaperFirst, 1
+	s.Device, s.RunVolumes, s.ParallelWrite, s.TaperAlgorithm = DeviceDir, 1, 1, TaperFirst
 }
 
 func (m *Member) defaults() { m.Device = DeviceDir }
@@ -72,8 +76,11 @@ func (c *Config) derive(dir string) {
 		resolve(dir, &c.Holding[i].Dir)
 	}
 	for name, s := range c.Storage {
+		if s.Device == DeviceRAIT && s.Parity == 0 {
+			s.Parity = defaultParity
+		}
 		if s.PartSize == 0 {
-			s.PartSize = defaultPart(s.VolumeSize)
+			s.PartSize = defaultPart(s)
 		}
 		resolve(dir, &s.Path, &s.S3.CAFile)
 		for i := range s.Members {
@@ -96,8 +103,10 @@ func (c *Config) derive(dir string) {
 	}
 }
 
-func defaultPart(volume Size) Size {
-	return min(volume/4/partUnit*partUnit, maxDefaultPart)
+// defaultPart gives a quarter of the volume, at most maxDefaultPart, in whole units of the set.
+func defaultPart(s Storage) Size {
+	unit := s.partUnit()
+	return min(s.VolumeSize/4, maxDefaultPart) / unit * unit
 }
 
 func resolve(dir string, paths ...*string) {

@@ -125,7 +125,7 @@ func TestDefaults(t *testing.T) {
 		SendReportOn: configs.ReportAll, DumpCycle: 7, InParallel: 4, Bump: bump, Reserve: 30, Autoflush: true,
 		Storage: map[string]configs.Storage{"v": {
 			Name: "v", Device: configs.DeviceDir, Path: "/etc/holdfast/v", Slots: 9, VolumeSize: 4 * configs.MiB,
-			PartSize: 1 * configs.MiB, Label: "V-%%", RunVolumes: 1, Parity: 1, ParallelWrite: 1, TaperAlgorithm: configs.TaperFirst,
+			PartSize: 1 * configs.MiB, Label: "V-%%", RunVolumes: 1, ParallelWrite: 1, TaperAlgorithm: configs.TaperFirst,
 		}},
 		DumpTypes: map[string]configs.DumpType{"default": {
 			Name: "default", Compress: configs.CompressDefault, Strategy: configs.StrategyStandard,

@@ -15,21 +15,34 @@ type section struct {
 
 func sections() []section {
 	c := defaultConfig()
-	holding, storage, dle := Holding{}, Storage{}, DLE{}
+	holding, storage, member, selection, dle := Holding{}, Storage{}, Member{}, Selection{}, DLE{}
 	holding.defaults()
 	storage.defaults()
+	member.defaults()
+	selection.defaults()
 	dle.defaults()
 	return []section{
 		{"The file", "", c},
 		{"mail", "", Mail{Sendmail: defaultSendmail}},
 		{"bump", "An incremental goes from level L to L+1 when that saves at least `size` x `mult`^(L-1) bytes of image data.", c.Bump},
 		{"holding, a list", "", holding},
-		{"storage.NAME", "", storage},
+		{"storage.NAME", storageIntro, storage},
+		{"storage.NAME.s3", s3Intro, S3{}},
+		{"storage.NAME.members, a list", "", member},
+		{"storage.NAME.select, a list", "A dump matches an entry when it matches each key that the entry has.", selection},
+		{"storage.NAME.vault", "", Vault{Dumps: VaultAll}},
 		{"dump-types.NAME", "A type takes what it does not set from the one it inherits, or else from the type `default`, which always is there.", builtinType(&c)},
 		{"dump-types.NAME.encrypt", "", Encrypt{Program: defaultProgram}},
 		{"dles, a list", "", dle},
 	}
 }
+
+const (
+	storageIntro = "How to choose and set up storages is in [media.md](media.md). Each dump goes to every storage that is no vault and whose " +
+		"`select` matches. Their order counts: the planner reckons with the first that is no vault, and of a pool the first that is there is taken."
+	s3Intro = "Credentials never stand here: they come from the environment, the shared credentials file or the machine's role, as " +
+		"with other programs that use S3."
+)
 
 // Reference gives the reference of all keys as Markdown. It is made from the structs that the file is read into, so it
 // cannot be out of date.

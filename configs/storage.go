@@ -11,7 +11,7 @@ type Storage struct {
 	Path       string     `yaml:"path,omitempty" doc:"With device dir: the directory of the vtape library."`
 	S3         S3         `yaml:"s3,omitempty" doc:"With device s3: the bucket, and how it is spoken to."`
 	Members    []Member   `yaml:"members,omitempty" doc:"With device rait: the libraries that the set is made of, in their order, which never changes."`
-	Parity     int        `yaml:"parity,omitempty" doc:"With device rait: how many members may be lost. Two members are a mirror."`
+	Parity     int        `yaml:"parity,omitempty" doc:"With device rait: how many members may be lost; 1 if nothing is said here. Two members are a mirror."`
 	Slots      int        `yaml:"slots" jsonschema:"required" doc:"Number of vtapes in it."`
 	VolumeSize Size       `yaml:"volume-size" jsonschema:"required" doc:"Bytes on one vtape, headers included; at least 1MiB."`
 	PartSize   Size       `yaml:"part-size" doc:"Longest part of a dump on a vtape, a multiple of 128KiB; 0: a quarter of volume-size, at most 1GiB."`
@@ -84,3 +84,20 @@ type Vault struct {
 
 // On tells whether the storage is a vault.
 func (v Vault) On() bool { return v.From != "" }
+
+// Data gives the number of a parity set's members that hold data and no parity, at least 1.
+func (s Storage) Data() int { return max(len(s.Members)-max(s.Parity, defaultParity), 1) }
+
+// partUnit is what the length of a part is a multiple of: so that nothing is padded but a dump's end, it is a whole number
+// of stripes, which are one block of each data member.
+func (s Storage) partUnit() Size {
+	if s.Device != DeviceRAIT {
+		return partUnit
+	}
+	stripe := memberBlock * Size(s.Data())
+	unit := Size(partUnit)
+	for unit%stripe != 0 {
+		unit += partUnit
+	}
+	return unit
+}

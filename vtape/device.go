@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"holdfast/catalog"
 )
@@ -93,4 +94,23 @@ type PartReader interface {
 	RawHeader() []byte
 	// SizeBytes is the length of the data.
 	SizeBytes() int64
+}
+
+// Redundant is a Device that can read the same bytes in more than one way, such as a parity set. Reading does not look
+// for bytes that are wrong on one of its members; who finds by a checksum that some are tries the variants.
+type Redundant interface {
+	// Variants gives devices that read the same volume, each leaving out some of the members. Those that leave out one
+	// come first, then those that leave out two, and so on. The string names what is left out. A variant is for reading
+	// only; it is made when it is asked for, and shares the members with the device.
+	Variants() iter.Seq2[string, Device]
+}
+
+// Mender is a Device on which single files can be replaced. A parity set needs it of its members to write anew what is
+// wrong on them, and to take back what it has written of a part that came to nothing.
+type Mender interface {
+	// Remove removes a file other than the label, durably; ErrNoFile when there is none.
+	Remove(ctx context.Context, number int) error
+	// Relabel replaces the label's header by another for the same label (its stamp, what a set says in it) and leaves the
+	// files as they are. The volume has one of the two at any time.
+	Relabel(ctx context.Context, label Header) error
 }

@@ -56,6 +56,7 @@
 //	SERVER-CRC=<crc>:<n>    likewise, as stored, all parts joined
 //	DLE=<<ENDDLE            lines of XML up to a line ENDDLE              30720 bytes
 //	HOLDFAST=<json>         ImageInfo in one line; holdfast only          Base 2048, Identity 1024, Status 64 bytes
+//	HOLDFAST-RAIT=<json>    member of a parity set, see package rait; in labels too   512 bytes
 //	To restore, ...         a fixed sentence, and after it:
 //	<TAB>dd if=<tape> ...   the command that gives the content back       4096 bytes
 //

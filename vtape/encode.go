@@ -16,12 +16,14 @@ const (
 	maxIdentityBytes = 1024
 	maxStatusBytes   = 64
 	maxCommandBytes  = 4096
+	maxMemberBytes   = 512
 )
 
 const (
 	restoreSentence = "To restore, position tape at start of file and run:"
 	severalParts    = "When the dump has several parts, join what dd gives for each of them, in order, before the pipe."
 	formFeed        = "\f"
+	memberKey       = "HOLDFAST-RAIT"
 )
 
 // errTooLong is wrapped by Block when the fields are in order but do not fit together.
@@ -62,8 +64,22 @@ func (h Header) text() (string, error) {
 	default:
 		err = fmt.Errorf("type %q: unknown", h.Type)
 	}
-	b.WriteString("\n" + formFeed + "\n")
+	b.WriteByte('\n')
+	if err == nil && h.Type == TypeTapeStart {
+		err = h.writeMember(&b)
+	}
+	b.WriteString(formFeed + "\n")
 	return b.String(), err
+}
+
+func (h Header) writeMember(b *strings.Builder) error {
+	if err := checkLine(memberKey+"=", h.MemberLine, maxMemberBytes); err != nil {
+		return err
+	}
+	if h.MemberLine != "" {
+		b.WriteString(memberKey + "=" + h.MemberLine + "\n")
+	}
+	return nil
 }
 
 // word is a field that is one word, with what stands before it on the line.
@@ -174,6 +190,9 @@ func (h Header) writeLines(b *strings.Builder) error {
 		if err := writeImage(b, *h.Image); err != nil {
 			return err
 		}
+	}
+	if err := h.writeMember(b); err != nil {
+		return err
 	}
 	command := h.restoreLine()
 	if err := checkLine("restore command ", command, maxCommandBytes); err != nil {

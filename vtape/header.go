@@ -63,6 +63,9 @@ type Header struct {
 	Server           CRC
 	DLEText          string // XML of the disk list entry, verbatim
 	Image            *ImageInfo
+	// MemberLine is what a parity set says of itself in the headers of one member, labels too: one line of JSON, which
+	// package rait writes and reads. Empty on all other media, and in the headers that a set hands out.
+	MemberLine string
 	// RestoreCommand is the line after "To restore, ...", from its "dd" on. Empty stands for the one made
 	// of the other fields.
 	RestoreCommand string

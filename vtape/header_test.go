@@ -362,7 +362,8 @@ func TestChecksum(t *testing.T) {
 // Whatever is accepted encodes to a block that is read back as the same header.
 func FuzzParseHeader(f *testing.F) {
 	for _, h := range []Header{
-		image(), {Type: TypeTapeStart, Stamp: "X", Label: "A"}, {Type: TypeTapeEnd, Stamp: "X"},
+		image(), {Type: TypeTapeStart, Stamp: "X", Label: "A"},
+		{Type: TypeTapeStart, Stamp: "X", Label: "A", MemberLine: `{"v":1}`}, {Type: TypeTapeEnd, Stamp: "X"},
 		{Type: TypeContFile, Stamp: "1", Host: "h", Disk: "a\tb", Compress: ".gz", DLEText: "a\nENDDLE", ContFilename: "/x"},
 	} {
 		f.Add(bytes.TrimRight(mustBlock(f, h), "\x00"))

@@ -24,7 +24,11 @@ func ParseHeader(block []byte) (Header, error) {
 	}
 	first, rest, _ := strings.Cut(string(block), "\n")
 	h, err := parseFirstLine(first)
-	if err == nil && h.Type != TypeTapeStart && h.Type != TypeTapeEnd {
+	switch {
+	case err != nil || h.Type == TypeTapeEnd:
+	case h.Type == TypeTapeStart:
+		err = h.parseLabelLines(rest)
+	default:
 		err = h.parseLines(rest)
 	}
 	if err != nil {
@@ -184,6 +188,24 @@ func (h *Header) parseProgramWords(w *words) error {
 	return nil
 }
 
+// parseLabelLines looks for the one line that may follow in a label.
+func (h *Header) parseLabelLines(text string) error {
+	for line := range strings.SplitSeq(text, "\n") {
+		key, value, _ := strings.Cut(line, "=")
+		if line == formFeed {
+			return nil
+		}
+		if key != memberKey {
+			continue
+		}
+		h.MemberLine = value
+		if err := checkLine(key+"=", value, maxMemberBytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (h *Header) parseLines(text string) error {
 	for text != "" {
 		var line string
@@ -253,6 +275,9 @@ func (h *Header) parseLine(key, value string) error {
 		h.Server, err = parseCRC(key, value)
 	case "HOLDFAST":
 		h.Image, err = parseImage(value)
+	case memberKey:
+		h.MemberLine = value
+		err = checkLine(key+"=", value, maxMemberBytes)
 	}
 	return err
 }

@@ -145,8 +145,19 @@ func readRecipients(path string) ([]age.Recipient, error) {
 func (s *site) recovery(ids []age.Identity) *recovery.Site {
 	return &recovery.Site{
 		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.device(), Map: s.Maps().Open, Identities: ids,
-		Workers: workers(),
+		Workers: workers(), Rank: s.rank,
 	}
+}
+
+// rank puts storages that are near before those behind a network.
+func (s *site) rank(storage string) int {
+	switch s.Config.Storage[storage].Device {
+	case configs.DeviceDir:
+		return 0
+	case configs.DeviceRAIT:
+		return 1
+	}
+	return 2
 }
 
 // mail sends the report as the configuration says.

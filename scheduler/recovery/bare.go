@@ -49,20 +49,19 @@ func (l *layer) proveWhole(ctx context.Context) error {
 		return fmt.Errorf("%s: neither a block map nor a checksum is there to check it with", l.dump.ID)
 	}
 	var errs error
-	l.replicas = slices.DeleteFunc(l.replicas, func(r *replica) bool {
-		sum := crc32.New(vtape.Castagnoli)
-		_, err := io.Copy(sum, readerOf(ctx, r.stored))
-		if err == nil && sum.Sum32() != l.dump.StoredCRC {
-			err = fmt.Errorf("checksum %08x, want %08x", sum.Sum32(), l.dump.StoredCRC)
-			err = named(r.stored, errors.Join(somewhere(r.stored, err), r.stored.Verify(ctx)))
-		}
+	wrong := func(r *replica) bool {
+		err := l.provenBy(ctx, r)
 		if err == nil {
 			return false
 		}
 		errs = errors.Join(errs, err)
 		_ = r.stored.Close() // only read from
 		return true
-	})
+	}
+	l.replicas = slices.DeleteFunc(l.replicas, wrong)
+	for len(l.replicas) == 0 && l.replica(ctx, 0) != nil {
+		l.replicas = slices.DeleteFunc(l.replicas, wrong)
+	}
 	if len(l.replicas) == 0 {
 		return fmt.Errorf("%s: %w", l.dump.ID, errors.Join(ErrNoCopy, errs))
 	}
@@ -70,6 +69,17 @@ func (l *layer) proveWhole(ctx context.Context) error {
 		l.site.note("%s: a copy is left out: %v", l.dump.ID, errs)
 	}
 	return nil
+}
+
+// provenBy compares one replica with the checksum of the whole stream.
+func (l *layer) provenBy(ctx context.Context, r *replica) error {
+	sum := crc32.New(vtape.Castagnoli)
+	_, err := io.Copy(sum, readerOf(ctx, r.stored))
+	if err == nil && sum.Sum32() != l.dump.StoredCRC {
+		err = fmt.Errorf("checksum %08x, want %08x", sum.Sum32(), l.dump.StoredCRC)
+		err = named(r.stored, errors.Join(somewhere(r.stored, err), r.stored.Verify(ctx)))
+	}
+	return err
 }
 
 // readerOf reads a stream from its beginning until ctx is cancelled.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"holdfast/catalog"
 	"holdfast/internal/frames"
@@ -17,6 +18,9 @@ type layer struct {
 	site *Site
 	// replicas are the places the dump lies in, the one to read first at the front. All hold the same bytes.
 	replicas []*replica
+	// spares become replicas when all others have failed.
+	spares spares
+	mu     sync.Mutex // guards replicas and spares once the layer is open
 	// set are the clusters this dump holds; data cluster i lies at metadata + i*64 KiB of the raw stream.
 	set      *qcow2.Set
 	metadata int64
@@ -43,10 +47,11 @@ func (s *Site) openLayer(ctx context.Context, d catalog.Dump) (*layer, error) {
 			_ = p.Close() // only read from
 			continue
 		}
-		l.replicas = append(l.replicas, r)
-		if l.set == nil {
-			l.set, l.metadata = set, r.metadataBytes(set)
-		}
+		l.add(r, set)
+	}
+	l.spares.places = places
+	if len(l.replicas) == 0 {
+		_ = l.replica(ctx, 0) // the first variant that can be opened
 	}
 	switch {
 	case len(l.replicas) == 0 && err == nil:
@@ -153,7 +158,11 @@ func (r *replica) checkStructure(set *qcow2.Set) error {
 // readFrame decodes one frame from the first replica that gives it undamaged; check is part of the proof.
 func (l *layer) readFrame(ctx context.Context, i int, buf []byte, check func(raw []byte) error) ([]byte, error) {
 	var errs error
-	for n, r := range l.replicas {
+	for n := 0; ; n++ {
+		r := l.replica(ctx, n)
+		if r == nil {
+			return nil, fmt.Errorf("%s: %w", l.dump.ID, errs)
+		}
 		raw, err := r.frames.ReadFrame(ctx, i, buf)
 		if err == nil {
 			if err = check(raw); err == nil {
@@ -170,10 +179,12 @@ func (l *layer) readFrame(ctx context.Context, i int, buf []byte, check func(raw
 		}
 		errs = errors.Join(errs, named(r.stored, err))
 	}
-	return nil, fmt.Errorf("%s: %w", l.dump.ID, errs)
 }
 
 func (l *layer) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spares.end()
 	for _, r := range l.replicas {
 		_ = r.stored.Close() // only read from
 	}

@@ -1,9 +1,11 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"holdfast/catalog"
@@ -82,7 +84,7 @@ func (s *Site) openPlaces(ctx context.Context, d catalog.Dump) ([]stored, error)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range copies {
+	for _, c := range s.bestFirst(copies) {
 		if !c.Status.Usable() {
 			continue
 		}
@@ -94,6 +96,16 @@ func (s *Site) openPlaces(ctx context.Context, d catalog.Dump) ([]stored, error)
 		places = append(places, r)
 	}
 	return places, errs
+}
+
+// bestFirst sorts copies by the rank of their storage; among equals the one in fewest pieces comes first.
+func (s *Site) bestFirst(copies []catalog.Copy) []catalog.Copy {
+	if s.Rank == nil {
+		return copies
+	}
+	return slices.SortedStableFunc(slices.Values(copies), func(a, b catalog.Copy) int {
+		return cmp.Or(cmp.Compare(s.Rank(a.Storage), s.Rank(b.Storage)), cmp.Compare(len(a.Parts), len(b.Parts)))
+	})
 }
 
 // openCopy opens a copy on volumes. A damaged part header does not keep its data from being restored: the catalog knows

@@ -55,6 +55,9 @@ type Site struct {
 	FS      vfs.FS
 	// Device gives the device that holds a volume of a storage.
 	Device func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error)
+	// Rank orders storages by how soon they give what is read: of several copies that of the lowest rank is read first. Nil:
+	// the copy that was written first.
+	Rank func(storage string) int
 	// Map opens the block map of a dump; fs.ErrNotExist when there is none.
 	Map func(id catalog.DumpID) (*Map, error)
 	// Identities decrypt; empty when there are none.

@@ -57,7 +57,11 @@ func (c *Chain) readCluster(cluster int64, p []byte) error {
 		return c.check(cluster, p)
 	}
 	var errs error
-	for _, r := range l.replicas {
+	for n := 0; ; n++ {
+		r := l.replica(context.Background(), n)
+		if r == nil {
+			return fmt.Errorf("%s: %w", l.dump.ID, errs)
+		}
 		clear(p)
 		_, err := r.image.ReadAt(p, cluster*qcow2.ClusterBytes)
 		if err == nil || errors.Is(err, io.EOF) { // the image's last cluster may be short
@@ -67,7 +71,6 @@ func (c *Chain) readCluster(cluster int64, p []byte) error {
 		}
 		errs = errors.Join(errs, named(r.stored, err))
 	}
-	return fmt.Errorf("%s: %w", l.dump.ID, errs)
 }
 
 // piece is a stretch of an output stream: made by a worker, written in order.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,7 +21,14 @@ func (s *session) reap(ctx context.Context) error {
 	if err := s.reapSources(ctx); err != nil {
 		return err
 	}
-	if err := s.reapRuns(ctx); err != nil {
+	unfinished, troubled, err := s.earlierRuns(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.reapVolumes(ctx, troubled); err != nil {
+		return err
+	}
+	if err := s.reapRuns(ctx, unfinished); err != nil {
 		return err
 	}
 	if err := s.reapHolding(ctx); err != nil {
@@ -54,21 +62,34 @@ func (s *session) reapSources(ctx context.Context) error {
 	return nil
 }
 
-// reapRuns closes runs that never ended: this process holds the lock, so none of them is alive. That is a note, not a
-// problem: what they left undone this run does, and whether that went well is for this run's own status to say.
-func (s *session) reapRuns(ctx context.Context) error {
+// earlierRuns gives the runs that never ended (this process holds the lock, so none of them is alive), and those that may have
+// left something on volumes: these, and the last one if it did not go well.
+func (s *session) earlierRuns(ctx context.Context) (unfinished, troubled map[catalog.Stamp]bool, err error) {
 	runs, err := s.Store.Runs(ctx, 0)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	for _, r := range runs {
-		if !r.Ended.IsZero() || r.Stamp == s.stamp {
-			continue
+	unfinished, troubled = map[catalog.Stamp]bool{}, map[catalog.Stamp]bool{}
+	runs = slices.DeleteFunc(runs, func(r catalog.Run) bool { return r.Stamp == s.stamp })
+	for i, r := range runs { // the last one first
+		if r.Ended.IsZero() {
+			unfinished[r.Stamp] = true
 		}
-		if err := s.note(ctx, "reaper", "the run of %s did not finish: it was killed or the machine went down", r.Stamp); err != nil {
+		if r.Ended.IsZero() || i == 0 && r.ExitStatus != 0 {
+			troubled[r.Stamp] = true
+		}
+	}
+	return unfinished, troubled, nil
+}
+
+// reapRuns closes runs that never ended. That is a note, not a problem: what they left undone this run does, and whether
+// that went well is for this run's own status to say.
+func (s *session) reapRuns(ctx context.Context, unfinished map[catalog.Stamp]bool) error {
+	for _, stamp := range slices.Sorted(maps.Keys(unfinished)) {
+		if err := s.note(ctx, "reaper", "the run of %s did not finish: it was killed or the machine went down", stamp); err != nil {
 			return err
 		}
-		if err := s.Store.FinishRun(ctx, r.Stamp, s.Now(), exitError); err != nil {
+		if err := s.Store.FinishRun(ctx, stamp, s.Now(), exitError); err != nil {
 			return err
 		}
 	}

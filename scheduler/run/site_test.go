@@ -473,6 +473,14 @@ func (s *site) checkVolumes(when string) {
 			if got, ok := sizes[p.File]; !ok || got != p.Bytes {
 				s.t.Errorf("%s: volume %s file %d: %d bytes, the catalog says %d", when, p.Label, p.File, got, p.Bytes)
 			}
+			delete(sizes, p.File)
+		}
+		vol, err := s.store.Volume(ctx, slot.Label)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if vol.WriteStamp == slot.Stamp && len(sizes) > 0 {
+			s.t.Errorf("%s: volume %s has files that the catalog does not know: %v", when, slot.Label, sizes)
 		}
 	}
 }

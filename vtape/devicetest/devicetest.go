@@ -44,6 +44,7 @@ func Run(t *testing.T, open Open) {
 		{"ConcurrentReads", testConcurrentReads},
 		{"Misuse", testMisuse},
 		{"Cancelled", testCancelled},
+		{"Remove", testRemove},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, open) })
 	}

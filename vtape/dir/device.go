@@ -245,29 +245,44 @@ func (d *Device) Format(ctx context.Context, label vtape.Header) error {
 }
 
 func (d *Device) format(ctx context.Context, label vtape.Header) error {
-	if label.Type != vtape.TypeTapeStart {
-		return fmt.Errorf("header has type %s, want %s", label.Type, vtape.TypeTapeStart)
-	}
-	name := "00000." + string(label.Label)
-	if strings.Contains(name, "/") || len(name) > 255 {
-		return errors.New("label cannot be a file name")
-	}
-	block, err := label.Block()
-	if err != nil {
+	if _, _, err := labelBlock(label); err != nil {
 		return err
 	}
 	if err := d.erase(ctx); err != nil {
 		return err
 	}
+	_, err := d.writeLabel(label)
+	return err
+}
+
+// labelBlock gives a label's bytes and the name of its file.
+func labelBlock(label vtape.Header) (name string, block []byte, err error) {
+	if label.Type != vtape.TypeTapeStart {
+		return "", nil, fmt.Errorf("header has type %s, want %s", label.Type, vtape.TypeTapeStart)
+	}
+	name = "00000." + string(label.Label)
+	if strings.Contains(name, "/") || len(name) > 255 {
+		return "", nil, errors.New("label cannot be a file name")
+	}
+	block, err = label.Block()
+	return name, block, err
+}
+
+// writeLabel puts the label's file in its place and gives its name.
+func (d *Device) writeLabel(label vtape.Header) (name string, err error) {
+	name, block, err := labelBlock(label)
+	if err != nil {
+		return "", err
+	}
 	// Under its own name there is never half a label: that would make the slot foreign, and nobody would write to it.
 	draft := path.Join(d.path, newLabelName)
 	if err := vfs.WriteSynced(d.fsys, draft, block, fileMode); err != nil {
-		return err
+		return "", err
 	}
 	if err := d.fsys.Rename(draft, path.Join(d.path, name)); err != nil {
-		return err
+		return "", err
 	}
-	return d.fsys.SyncDir(d.path)
+	return name, d.fsys.SyncDir(d.path)
 }
 
 // erase removes the parts first and the label last, so that when it is cut short, the slot still shows the volume that
