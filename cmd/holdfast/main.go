@@ -71,7 +71,8 @@ func (a *app) command() *cli.App {
 		Name: "holdfast", Usage: "backup and archival scheduler for virtual machine images", Description: mainHelp,
 		Version: version, HideVersion: true, HideHelpCommand: true,
 		Reader: a.stdin, Writer: a.stdout, ErrWriter: a.stderr,
-		ExitErrHandler: func(*cli.Context, error) {}, // run decides about exit codes
+		DisableSliceFlagSeparator: true,                         // names of files may have commas
+		ExitErrHandler:            func(*cli.Context, error) {}, // run decides about exit codes
 		Flags: []cli.Flag{
 			&cli.StringFlag{
 				Name: configFlag, Aliases: []string{configShort}, Usage: "configuration `FILE`",

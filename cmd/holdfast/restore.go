@@ -26,22 +26,26 @@ func (a *app) restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "bring an image back, every block checked", ArgsUsage: usageDisk,
 		Description: `TARGET is a file, a block device, or - for standard output. The latest dump is taken unless --at, --run or
---level says otherwise. With --from-media nothing but the media is needed: no catalog, no configuration.
+--level says otherwise. With --from-media nothing but the media is needed: no catalog, no configuration. It is given once for
+each PLACE: a library's directory, a slot, a holding disk.
 
 EXAMPLES
    holdfast restore web01 --to /tmp/web01.raw
    holdfast restore web01 --at '2026-11-20 12:00' --format qcow2 --to /tmp/web01.qcow2
    holdfast restore web01 disk1 --to /dev/vg0/web01 --force
    holdfast restore web01 --to - | zstd > web01.raw.zst
-   holdfast restore --from-media /media/vtapes web01 --to /tmp/web01.raw`,
+   holdfast restore --from-media /media/vtapes web01 --to /tmp/web01.raw
+   holdfast restore --from-media /media/disk1 --from-media /media/disk2 web01 --to /tmp/web01.raw
+   holdfast restore web01 --metadata /tmp/web01       what was kept with the image, as its domain XML`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "`TARGET`: a file, a block device, or - (must be given)"},
+			&cli.StringFlag{Name: "to", Usage: "`TARGET`: a file, a block device, or - (must be given, or --metadata)"},
+			&cli.StringFlag{Name: "metadata", Usage: "write the documents kept with the dump (domain XML and the like) into `DIR`"},
 			&cli.StringFlag{Name: "at", Usage: "the disk as it was at `TIME`: the latest dump from before it"},
 			&cli.StringFlag{Name: "run", Usage: "the dump of the run with this `STAMP`"},
 			&cli.StringFlag{Name: "level", Usage: "a dump of level `N`, and what it builds on"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the target, raw or qcow2", Value: "raw"},
 			&cli.BoolFlag{Name: "force", Usage: "replace an existing file, overwrite a block device"},
-			&cli.StringFlag{Name: "from-media", Usage: "read `MEDIA` without a catalog: a library's directory, a slot, a holding disk"},
+			&cli.StringSliceFlag{Name: "from-media", Usage: "read `PLACE` without a catalog: a library's directory, a slot, a holding disk; may be given several times"},
 			identityFlag(),
 			&cli.StringFlag{Name: "decrypt-with", Usage: "`PROGRAM` that decrypts a dump that Amanda encrypted, as PROGRAM -d"},
 		},
@@ -60,7 +64,7 @@ func (a *app) restore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.String("to") == "" {
+	if c.String("to") == "" && c.String("metadata") == "" {
 		return withHint(usagef("restore wants --to TARGET"), "TARGET is a file, a block device, or - for standard output")
 	}
 	format := recovery.Format(c.String("format"))
@@ -81,10 +85,13 @@ func (a *app) restore(c *cli.Context) error {
 	src.Progress = bar.update
 	defer bar.end()
 	d, err := recovery.Select(c.Context, src.Catalog, wanted)
-	if errors.Is(err, recovery.ErrNoDump) && c.String("from-media") == "" {
+	if errors.Is(err, recovery.ErrNoDump) && len(c.StringSlice("from-media")) == 0 {
 		return neverDumped(c, src.Catalog, wanted, err)
 	}
 	if err != nil {
+		return err
+	}
+	if err := a.restoreMetadata(c, src, d); err != nil || c.String("to") == "" {
 		return err
 	}
 	if d.Program != catalog.ProgramImage {
@@ -181,19 +188,17 @@ func wantedDump(c *cli.Context) (recovery.Wanted, error) {
 
 // restoreSite opens the catalog of the configuration, or the media named.
 func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, func(), error) {
-	dir := c.String("from-media")
-	if dir == "" {
+	words := c.StringSlice("from-media")
+	if len(words) == 0 {
 		s, err := a.openSite(c, toRead)
 		if err != nil {
 			return nil, nil, err
 		}
 		return s.recovery(ids), s.close, nil
 	}
-	path, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	media, err := recovery.OpenMedia(c.Context, vfs.OS(), path)
+	bar := a.progressBar("read media")
+	media, err := openMedia(c.Context, words, bar.show)
+	bar.end()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -201,6 +206,29 @@ func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, f
 		a.say("note", fmt.Sprintf("left out: %v", damaged))
 	}
 	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids, Workers: workers()}, func() {}, nil
+}
+
+// restoreMetadata writes the documents that were kept with the dump, if that was asked for.
+func (a *app) restoreMetadata(c *cli.Context, src *recovery.Site, d catalog.Dump) error {
+	dir := c.String("metadata")
+	if dir == "" {
+		return nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	names, err := src.WriteMetadata(c.Context, d, dir, c.Bool("force"))
+	if err != nil {
+		return restoreHint(err, d, true)
+	}
+	if len(names) == 0 {
+		a.say("note", fmt.Sprintf("no documents were kept with %s", d.ID))
+	}
+	for _, name := range names {
+		fmt.Fprintf(a.stderr, "wrote %s\n", filepath.Join(dir, name))
+	}
+	return nil
 }
 
 // restoreNative writes a dump that is not one of our streams as it was backed up.
