@@ -27,6 +27,7 @@ EXAMPLES
 			},
 			Action: a.exportAmanda,
 		},
+		a.adoptCommand(),
 	}
 }
 

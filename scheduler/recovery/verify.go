@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"sync"
 
 	"holdfast/catalog"
@@ -56,8 +58,13 @@ func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 		if err := p.Verify(ctx); err != nil {
 			v.Problems = append(v.Problems, problems(err)...)
 		}
-		if d.Program == catalog.ProgramImage {
+		switch {
+		case d.Program == catalog.ProgramImage:
 			s.verifyImage(ctx, d, p, &v)
+		case len(v.Problems) == 0:
+			if err := verifyNative(ctx, d, p); err != nil {
+				v.Problems = append(v.Problems, err.Error())
+			}
 		}
 		if ctx.Err() != nil {
 			return out, ctx.Err()
@@ -72,6 +79,21 @@ func (s *Site) chainOf(ctx context.Context, d catalog.Dump) ([]catalog.Dump, err
 		got, err := s.Catalog.Dump(ctx, id)
 		return got, err == nil
 	})
+}
+
+// verifyNative compares the whole stream of a dump that is not ours with its checksum: of its parts there are none.
+func verifyNative(ctx context.Context, d catalog.Dump, p stored) error {
+	if d.StoredCRC == 0 || d.StoredBytes != p.Size() {
+		return nil // nobody has told what it should be
+	}
+	sum := crc32.New(vtape.Castagnoli)
+	if _, err := io.Copy(sum, readerOf(ctx, p)); err != nil {
+		return named(p, err)
+	}
+	if sum.Sum32() != d.StoredCRC {
+		return fmt.Errorf("%s: the stream has checksum %08x, want %08x", p.Name(), sum.Sum32(), d.StoredCRC)
+	}
+	return nil
 }
 
 // verifyImage decodes every frame of one place and compares every block it holds.

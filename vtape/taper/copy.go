@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"sync"
 
 	"holdfast/catalog"
@@ -170,14 +171,38 @@ func openPart(ctx context.Context, dev vtape.Device, p catalog.Part, accept func
 	if err != nil && accept(p, err) {
 		err = nil
 	}
-	if n := r.SizeBytes(); err == nil && n != p.Bytes {
-		err = damage(p, vtape.HeaderBytes+min(n, p.Bytes), 0, fmt.Errorf("%d bytes of data, want %d", n, p.Bytes))
+	if err == nil {
+		err = checkSize(r, p)
 	}
 	if err != nil {
 		_ = r.Close() // it was only read
 		return nil, err
 	}
 	return &partReader{PartReader: r, p: p}, nil
+}
+
+// stripeUnit is what a parity set fills its stripes up to at least: the block of one member.
+const stripeUnit = 32 << 10
+
+// checkSize makes sure that a file holds the bytes of the part. A parity set fills the last stripe of a part with zeros and
+// hands them back: they do no harm.
+func checkSize(r vtape.PartReader, p catalog.Part) error {
+	n := r.SizeBytes()
+	if n == p.Bytes {
+		return nil
+	}
+	wrong := damage(p, vtape.HeaderBytes+min(n, p.Bytes), 0, fmt.Errorf("%d bytes of data, want %d", n, p.Bytes))
+	if n < p.Bytes || n-p.Bytes >= vtape.PartAlign || n%stripeUnit != 0 {
+		return wrong
+	}
+	fill := make([]byte, n-p.Bytes)
+	if k, err := r.ReadAt(fill, p.Bytes); k < len(fill) {
+		return damage(p, vtape.HeaderBytes+p.Bytes, n-p.Bytes, err)
+	}
+	if slices.ContainsFunc(fill, func(b byte) bool { return b != 0 }) {
+		return wrong
+	}
+	return nil
 }
 
 // checkReadable makes sure that a file begins with the header of a file.

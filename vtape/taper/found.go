@@ -168,10 +168,30 @@ func join(files []File) Found {
 	if found.Err == nil {
 		found.Err = complete(found, offset)
 	}
+	if found.Err == nil {
+		trim(found, offset)
+	}
 	if found.Err != nil {
 		found.Copy.Status = catalog.StatusPartial
 	}
 	return found
+}
+
+// trim takes off the last part what a parity set has filled its last stripe with, where the header tells how much there was.
+func trim(f Found, bytes int64) {
+	want := storedBytes(f.Header)
+	last := &f.Copy.Parts[len(f.Copy.Parts)-1]
+	if fill := bytes - want; want > 0 && fill > 0 && fill <= last.Bytes {
+		last.Bytes -= fill
+	}
+}
+
+// storedBytes is how much a header says there is of its dump; 0 for nothing.
+func storedBytes(h vtape.Header) int64 {
+	if h.Server.Bytes == 0 && h.Image != nil {
+		return h.Image.StoredBytes
+	}
+	return h.Server.Bytes
 }
 
 // complete tells what is missing, as far as the headers show.
@@ -184,10 +204,7 @@ func complete(f Found, bytes int64) error {
 			return fmt.Errorf("part %d is missing", i+1)
 		}
 	}
-	want := f.Header.Server.Bytes
-	if want == 0 && f.Header.Image != nil {
-		want = f.Header.Image.StoredBytes
-	}
+	want := storedBytes(f.Header)
 	switch total := f.Header.TotalParts; {
 	case total > len(f.Copy.Parts):
 		return fmt.Errorf("%d of %d parts are there", len(f.Copy.Parts), total)
