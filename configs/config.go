@@ -70,7 +70,7 @@ type DumpType struct {
 	DumpCycle Days        `yaml:"dump-cycle" doc:"Dump cycle of these DLEs, if not that of the whole configuration."`
 	Bump      Bump        `yaml:"bump" doc:"Bump rules of these DLEs, if not those of the whole configuration."`
 	MaxLevel  int         `yaml:"max-level" doc:"Highest level, 1 to 9: a restore reads at most one dump more than this."`
-	Tags      []string    `yaml:"tags,omitempty" doc:"Words by which a storage may choose these DLEs."`
+	Tags      []string    `yaml:"tags" doc:"Words by which a storage may choose these DLEs."`
 	Holding   HoldingUse  `yaml:"holding" doc:"Use of the holding disk: if there is room (auto), required, or never."`
 }
 

@@ -35,6 +35,7 @@ func validate(c *Config, d *decoder) {
 	k.bump("bump", c.Bump)
 	k.must(c.RunsPerCycle >= 0, "runs-per-cycle", "must be 0 or more", "0 means one run a day")
 	k.must(c.InParallel >= 1 && c.InParallel <= maxInParallel, "in-parallel", fmt.Sprintf("must be 1 to %d", maxInParallel), "")
+	k.must(c.Reserve >= 0 && c.Reserve <= 100, "reserve", "must be 0 to 100", "it is a percentage of the holding disks")
 	k.holding()
 	k.storages()
 	for _, name := range slices.Sorted(maps.Keys(c.DumpTypes)) {
@@ -130,6 +131,9 @@ func (k check) dumpType(path string, t DumpType) {
 	k.bump(join(path, "bump"), t.Bump)
 	k.own(t.MaxLevel >= 1 && t.MaxLevel <= maxLevel, join(path, "max-level"),
 		fmt.Sprintf("must be 1 to %d", maxLevel), "for fulls only: strategy: noinc")
+	if _, here := k.places[join(path, "tags")]; here {
+		k.tags(join(path, "tags"), t.Tags)
+	}
 	k.own(t.Encrypt.On(), join(path, "encrypt.recipients"), "is empty", "encrypt: none turns encryption off")
 	k.own(!startsAtHome(t.Encrypt.Recipients), join(path, "encrypt.recipients"), noHome(t.Encrypt.Recipients), homeHint)
 	k.own(filepath.IsAbs(t.Encrypt.Program), join(path, "encrypt.program"),

@@ -39,6 +39,21 @@ func (k check) dles() {
 		}
 	}
 	k.bases()
+	k.taken()
+}
+
+// taken warns of DLEs whose dumps no storage takes: they could only stay on the holding disk.
+func (k check) taken() {
+	for i, d := range k.c.DLEs {
+		for _, kind := range []struct {
+			full bool
+			name string
+		}{{true, "full"}, {false, "incremental"}} {
+			if _, known := k.c.DumpTypes[d.Type]; known && !k.c.direct(d, kind.full) {
+				k.warn(join("dles", strconv.Itoa(i)), fmt.Sprintf("no storage takes the %s dumps of %s, by what stands under select", kind.name, d.Name()))
+			}
+		}
+	}
 }
 
 func (k check) dle(path string, d DLE) {
@@ -48,6 +63,7 @@ func (k check) dle(path string, d DLE) {
 	k.must(!strings.ContainsAny(first(d.Disk), "-."), join(path, "disk"), fmt.Sprintf("%q begins with - or .", d.Disk), "")
 	k.must(len(d.VM)+len(d.Disk) <= maxName, path, fmt.Sprintf("the names of VM and disk together are longer than %d bytes", maxName), "")
 	k.path(join(path, "image"), d.Image)
+	k.tags(join(path, "tags"), d.Tags)
 	if _, ok := k.c.DumpTypes[d.Type]; !ok {
 		k.fail(join(path, "type"), problem{
 			Message: fmt.Sprintf("there is no dump type %q", d.Type), Hint: didYouMean(d.Type, slices.Sorted(maps.Keys(k.c.DumpTypes))),

@@ -3,7 +3,6 @@ package configs
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,29 +27,37 @@ func (k check) storages() {
 	for _, name := range names {
 		k.storage(join("storage", name), k.c.Storage[name])
 	}
+	k.apart()
+	k.labels()
 }
 
 func (k check) storage(path string, s Storage) {
-	if s.Device == DeviceDir {
-		k.path(join(path, "path"), s.Path)
-	}
-	for _, h := range k.c.Holding {
-		k.must(filepath.Clean(h.Dir) != filepath.Clean(s.Path), join(path, "path"), "is also a holding disk", "")
-	}
+	k.device(path, s)
 	k.must(s.Slots >= 1 && s.Slots <= maxSlots, join(path, "slots"), fmt.Sprintf("must be 1 to %d", maxSlots), "")
 	k.must(s.VolumeSize >= minVolume, join(path, "volume-size"), fmt.Sprintf("%s is less than %s", s.VolumeSize, minVolume), "")
-	if s.PartSize != 0 {
-		k.must(s.PartSize > 0 && s.PartSize%partUnit == 0, join(path, "part-size"),
-			fmt.Sprintf("%s is not a multiple of %s", s.PartSize, partUnit), "so that parts fit on parity sets, too")
-		k.must(s.PartSize+2*headerBlock <= s.VolumeSize, join(path, "part-size"),
-			fmt.Sprintf("%s and its headers do not fit on a volume of %s", s.PartSize, s.VolumeSize), "")
-	}
-	k.must(s.RunVolumes >= 1 && s.RunVolumes <= max(s.Slots, 1), join(path, "run-volumes"),
-		fmt.Sprintf("must be 1 to %d, the number of slots", max(s.Slots, 1)), "")
-	k.must(s.KeepVolumes >= 0 && s.KeepVolumes+s.RunVolumes <= max(s.Slots, s.RunVolumes), join(path, "keep-volumes"),
-		fmt.Sprintf("must be 0 to %d: %d slots less the %d that a run may fill", max(s.Slots-s.RunVolumes, 0), s.Slots, s.RunVolumes), "")
+	k.partSize(path, s)
 	k.label(join(path, "label"), s)
-	k.enoughSlots(path, s)
+	k.access(path, s)
+	k.selections(path, s)
+	k.vault(path, s)
+	k.writing(path, s)
+	k.retention(path, s)
+}
+
+func (k check) partSize(path string, s Storage) {
+	at, unit := join(path, "part-size"), s.partUnit()
+	if s.PartSize == 0 {
+		k.must(defaultPart(s) > 0 || s.VolumeSize < minVolume, join(path, "volume-size"),
+			fmt.Sprintf("%s is too little: parts on these members are multiples of %s, and a volume takes four at least", s.VolumeSize, unit), "")
+		return
+	}
+	hint := "so that parts fit on parity sets, too"
+	if unit != partUnit {
+		hint = fmt.Sprintf("so that parts are whole stripes over %d data members and fit on other sets, too", s.Data())
+	}
+	k.must(s.PartSize > 0 && s.PartSize%unit == 0, at, fmt.Sprintf("%s is not a multiple of %s", s.PartSize, unit), hint)
+	k.must(s.PartSize+2*headerBlock <= s.VolumeSize, at,
+		fmt.Sprintf("%s and its headers do not fit on a volume of %s", s.PartSize, s.VolumeSize), "")
 }
 
 var (
@@ -76,14 +83,33 @@ func (k check) label(path string, s Storage) {
 	}
 }
 
-// enoughSlots warns, as Amanda does, if volumes come round again before a dump cycle is over.
-func (k check) enoughSlots(path string, s Storage) {
-	runs := k.c.RunsPerCycle
-	if runs == 0 {
-		runs = int(k.c.DumpCycle)
+// labels finds storages that would give the same label. Labels are unique over all storages; those of a pool, of which one
+// stands for another, may count on together.
+func (k check) labels() {
+	storages := k.c.Storages()
+	for i, s := range storages {
+		for _, o := range storages[:i] {
+			if sameLabels(s.Label, o.Label) && (s.Pool == "" || s.Pool != o.Pool) {
+				k.fail(join(join("storage", s.Name), "label"), problem{
+					Message: fmt.Sprintf("%q gives labels that storage %s gives, too", s.Label, o.Name), Hint: "a label names one volume of all storages",
+				})
+				break
+			}
+		}
 	}
-	if s.Slots <= runs {
-		k.warn(join(path, "slots"), fmt.Sprintf(
-			"%d slots for %d runs in a dump cycle of %s: runs will fail once all volumes hold dumps that are needed", s.Slots, runs, k.c.DumpCycle))
+}
+
+// sameLabels tells whether there is a label that both templates give: one that fits both letter by letter.
+func sameLabels(a, b string) bool {
+	if len(a) != len(b) {
+		return false
 	}
+	for i := range len(a) {
+		x, y := a[i], b[i]
+		digit := func(c byte) bool { return c == '%' || '0' <= c && c <= '9' }
+		if x != y && !(x == '%' && digit(y)) && !(y == '%' && digit(x)) {
+			return false
+		}
+	}
+	return true
 }

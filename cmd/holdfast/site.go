@@ -144,7 +144,7 @@ func readRecipients(path string) ([]age.Recipient, error) {
 // recovery is the site as restores see it.
 func (s *site) recovery(ids []age.Identity) *recovery.Site {
 	return &recovery.Site{
-		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.device(), Map: s.Maps().Open, Identities: ids,
+		Catalog: recovery.FromStore{Store: s.Store}, FS: s.FS, Device: s.Device(), Map: s.Maps().Open, Identities: ids,
 		Workers: workers(), Rank: s.rank,
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/catalog/sqlstore"
+	"holdfast/internal/frames"
 	"holdfast/scheduler/recovery"
 	"holdfast/vtape"
 )
@@ -60,6 +61,7 @@ func (a *app) verify(c *cli.Context) error {
 	v := verification{Volumes: []string{}}
 	for i, d := range dumps {
 		bar.show(fmt.Sprintf("%d of %d dumps, %s", i, len(dumps), d.ID))
+		a.remakeMap(c, s, src, d)
 		verdicts, err := src.Verify(c.Context, d)
 		if err != nil {
 			return err
@@ -82,6 +84,21 @@ func (a *app) verify(c *cli.Context) error {
 	}
 	a.printVerification(v, len(ids) > 0)
 	return nil
+}
+
+// remakeMap makes a block map anew that is lost, so that the blocks have something to be compared with: its digest stands in the catalog.
+func (a *app) remakeMap(c *cli.Context, s *site, src *recovery.Site, d catalog.Dump) {
+	if d.Program != catalog.ProgramImage || !s.MapLost(d.ID) {
+		return
+	}
+	err := s.RebuildMap(c.Context, src, d)
+	switch {
+	case err == nil:
+		a.say("note", fmt.Sprintf("%s: its block map was lost: made anew", d.ID))
+	case errors.Is(err, frames.ErrNoIdentity) || c.Context.Err() != nil:
+	default:
+		a.say("note", fmt.Sprintf("%s: its block map is lost, and cannot be made anew: %v", d.ID, err))
+	}
 }
 
 // dumpsToVerify are the usable dumps that are still somewhere: what is only history is not looked for.

@@ -97,14 +97,7 @@ func (c *Chain) WriteQcow2(ctx context.Context, w io.Writer) error {
 	if err := c.checkHoles(ctx); err != nil {
 		return err
 	}
-	set := qcow2.NewSet(c.size)
-	for _, take := range c.take {
-		for at, kind, ok := take.Next(0); ok && at < c.clusters(); at, kind, ok = take.Next(at + 1) {
-			if kind == qcow2.Data {
-				set.Add(at, qcow2.Data)
-			}
-		}
-	}
+	set := c.dataSet()
 	layout, err := qcow2.NewLayout(c.size, set, "")
 	if err != nil {
 		return err
@@ -114,25 +107,7 @@ func (c *Chain) WriteQcow2(ctx context.Context, w io.Writer) error {
 	}); err != nil {
 		return err
 	}
-	next := int64(0) // pieces are handed out in order by one goroutine, so the walk over the set needs no lock
-	return c.pieces(ctx, w, func(yield func(size int, fill func(p []byte) error) error) error {
-		for {
-			var batch []int64
-			for len(batch) < frames.FrameBytes/qcow2.ClusterBytes {
-				at, _, ok := set.Next(next)
-				if !ok {
-					break
-				}
-				batch, next = append(batch, at), at+1
-			}
-			if len(batch) == 0 {
-				return nil
-			}
-			if err := yield(len(batch)*qcow2.ClusterBytes, func(p []byte) error { return c.readClusters(batch, p) }); err != nil {
-				return err
-			}
-		}
-	})
+	return c.pieces(ctx, w, c.dataPieces(set))
 }
 
 func (c *Chain) readClusters(clusters []int64, p []byte) error {

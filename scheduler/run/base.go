@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -58,19 +59,19 @@ func (d *dumping) standAlone(why string) {
 }
 
 // chooseBase finds the dump to build on. Where there is none that can be used the dump becomes a full, and why is said.
-func (d *dumping) chooseBase(info dumpers.DiskInfo) {
+func (d *dumping) chooseBase(ctx context.Context, info dumpers.DiskInfo) {
 	if d.level > 0 {
-		if err := d.chooseLower(info); err != nil {
+		if err := d.chooseLower(ctx, info); err != nil {
 			d.standAlone(err.Error())
 		}
 	}
 	if d.dle.Base != nil {
-		d.chooseParent()
+		d.chooseParent(ctx)
 	}
 }
 
 // chooseLower takes the latest dump of a lower level of the same image.
-func (d *dumping) chooseLower(info dumpers.DiskInfo) error {
+func (d *dumping) chooseLower(ctx context.Context, info dumpers.DiskInfo) error {
 	b, ok := catalog.BaseFor(d.known.restorable(d.dle.Name()), d.level)
 	if !ok {
 		return errors.New("cannot build on the base: no dump of a lower level is left")
@@ -78,7 +79,7 @@ func (d *dumping) chooseLower(info dumpers.DiskInfo) error {
 	if why := changedKind(info, b); why != "" {
 		return fmt.Errorf("cannot build on the base: %s", why)
 	}
-	m, err := d.maps.Open(b.ID)
+	m, err := d.openMap(ctx, b)
 	if err != nil {
 		return fmt.Errorf("cannot build on the base: block map of %s: %w", b.ID, err)
 	}
@@ -88,7 +89,7 @@ func (d *dumping) chooseLower(info dumpers.DiskInfo) error {
 
 // chooseParent opens the latest dump of the base image. A clone's level 0 is a delta to it; the higher levels take from
 // it what an overlay inherits.
-func (d *dumping) chooseParent() {
+func (d *dumping) chooseParent(ctx context.Context) {
 	dumps := d.known.restorable(*d.dle.Base)
 	if len(dumps) == 0 {
 		if d.level == 0 {
@@ -97,7 +98,7 @@ func (d *dumping) chooseParent() {
 		return
 	}
 	latest := dumps[len(dumps)-1]
-	m, err := d.maps.Open(latest.ID)
+	m, err := d.openMap(ctx, latest)
 	if err != nil {
 		if d.level == 0 {
 			d.remark(fmt.Sprintf("block map of its base %s: %v: full that stands alone", latest.ID, err))

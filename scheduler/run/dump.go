@@ -90,7 +90,7 @@ func (d *dumping) make(ctx context.Context) (catalog.Dump, error) {
 	if err != nil {
 		return catalog.Dump{}, err
 	}
-	d.chooseBase(info)
+	d.chooseBase(ctx, info)
 	point, err := src.Pin(ctx, d.Store.Journal(d.stamp), d.dle.Disk)
 	if err != nil {
 		return catalog.Dump{}, err

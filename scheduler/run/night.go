@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -90,6 +91,8 @@ type session struct {
 	badSlots map[string]error
 	// recording is the id of the catalog record while it is written; empty before. The taper's goroutine has it.
 	recording catalog.DumpID
+	// remaking is held while a block map is made anew.
+	remaking sync.Mutex
 }
 
 // start records the run: from here on others see it.

@@ -111,7 +111,7 @@ func (n *Night) image(ctx context.Context, d configs.DLE, h history) scheduler.I
 		return img
 	}
 	img.AllocatedBytes, img.Overlay = info.AllocatedBytes, info.Backing != ""
-	img.MustFull = n.mustFull(info, img.Dumps)
+	img.MustFull = n.mustFull(info, h, img.Dumps)
 	return img
 }
 
@@ -134,7 +134,7 @@ func (n *Night) describe(ctx context.Context, d configs.DLE) (dumpers.DiskInfo, 
 }
 
 // mustFull tells why no incremental can be made of an image that has been dumped before; empty when one can.
-func (n *Night) mustFull(info dumpers.DiskInfo, dumps []catalog.Dump) string {
+func (n *Night) mustFull(info dumpers.DiskInfo, h history, dumps []catalog.Dump) string {
 	if len(dumps) == 0 {
 		return ""
 	}
@@ -142,10 +142,10 @@ func (n *Night) mustFull(info dumpers.DiskInfo, dumps []catalog.Dump) string {
 	if why := changedKind(info, latest); why != "" {
 		return why
 	}
-	if !slices.ContainsFunc(dumps, func(d catalog.Dump) bool { return n.Maps().has(d.ID) }) {
-		return "no block map of an earlier dump is left"
+	if slices.ContainsFunc(dumps, func(d catalog.Dump) bool { return n.Maps().has(d.ID) || !h.sealed(d.ID) }) {
+		return "" // a map that is lost is made anew when it is needed
 	}
-	return ""
+	return fmt.Sprintf("no block map of an earlier dump is left; %v", errSealed)
 }
 
 // changedKind tells how an image is not the one that was dumped: its size, or what the source says it is.

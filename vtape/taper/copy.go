@@ -119,28 +119,34 @@ func (d *devices) get(ctx context.Context, label catalog.Label) (vtape.Device, e
 // VerifyPart reads a part from its volume and compares header, size and checksums with the catalog. Checksums that the
 // catalog does not know (0) are not compared.
 func VerifyPart(ctx context.Context, dev vtape.Device, p catalog.Part) error {
+	sum, err := PartCRC(ctx, dev, p)
+	if err == nil && p.CRC != 0 && sum != p.CRC {
+		return damage(p, vtape.HeaderBytes, p.Bytes, fmt.Errorf("checksum %08x, want %08x", sum, p.CRC))
+	}
+	return err
+}
+
+// PartCRC reads a part from its volume and gives the CRC-32C of its data. Header and size must be those of the catalog.
+func PartCRC(ctx context.Context, dev vtape.Device, p catalog.Part) (uint32, error) {
 	r, err := openPart(ctx, dev, p, func(catalog.Part, error) bool { return false })
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer r.Close()
+	defer r.Close() // it was only read
 	var sum uint32
 	buf := make([]byte, feedBytes)
 	for off := int64(0); off < p.Bytes; {
 		if err := ctx.Err(); err != nil {
-			return err
+			return 0, err
 		}
 		n, err := r.ReadAt(buf[:min(int64(len(buf)), p.Bytes-off)], off)
 		if err != nil && err != io.EOF {
-			return err
+			return 0, err
 		}
 		sum = crc32.Update(sum, vtape.Castagnoli, buf[:n])
 		off += int64(n)
 	}
-	if p.CRC != 0 && sum != p.CRC {
-		return damage(p, vtape.HeaderBytes, p.Bytes, fmt.Errorf("checksum %08x, want %08x", sum, p.CRC))
-	}
-	return nil
+	return sum, nil
 }
 
 func damage(p catalog.Part, offset, length int64, err error) error {

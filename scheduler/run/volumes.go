@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"holdfast/vtape"
 )
 
-// device finds volumes by their labels. Where each was found is kept, so that a restore does not look through the
+// Device finds volumes by their labels. Where each was found is kept, so that a restore does not look through the
 // whole library for each part.
-func (s *site) device() func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
+func (n *Night) Device() func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
 	type volume struct {
 		storage string
 		label   catalog.Label
@@ -27,11 +27,11 @@ func (s *site) device() func(ctx context.Context, storage string, label catalog.
 		if dev, ok := found[volume{storage, label}]; ok {
 			return dev, nil
 		}
-		st, ok := s.Config.Storage[storage]
+		st, ok := n.Config.Storage[storage]
 		if !ok {
 			return nil, fmt.Errorf("storage %q is not in the configuration", storage)
 		}
-		dev, err := s.find(ctx, st, label)
+		dev, err := n.find(ctx, st, label)
 		if err == nil {
 			found[volume{storage, label}] = dev
 		}
@@ -42,8 +42,8 @@ func (s *site) device() func(ctx context.Context, storage string, label catalog.
 // find gives the slot that bears the label. Where none does, it gives the one in which the volume was seen last, if what
 // stands on it now is no volume that is known: a damaged label keeps nothing from being read, since each part's header
 // says which dump it belongs to.
-func (s *site) find(ctx context.Context, st configs.Storage, label catalog.Label) (vtape.Device, error) {
-	lib, err := s.Opener().Open(ctx, st)
+func (n *Night) find(ctx context.Context, st configs.Storage, label catalog.Label) (vtape.Device, error) {
+	lib, err := n.Opener().Open(ctx, st)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *site) find(ctx context.Context, st configs.Storage, label catalog.Label
 	if !errors.Is(absent, vtape.ErrAbsent) {
 		return dev, absent
 	}
-	volumes, err := s.Store.Volumes(ctx, st.Name)
+	volumes, err := n.Store.Volumes(ctx, st.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,127 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"golang.org/x/sync/errgroup"
+)
+
+// remove removes objects, or the versions of them that are named; what is gone already is no error.
+func (s *Store) remove(ctx context.Context, list []object) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(s.opts.Connections)
+	for _, o := range list {
+		g.Go(func() error {
+			_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{
+				Bucket: &s.opts.Bucket, Key: &o.key, VersionId: optional(o.version),
+			})
+			if err = s.tell(err); err != nil && !errors.Is(err, errNoObject) {
+				return fmt.Errorf("remove %s: %w", o.key, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// CleanUp removes what writers that were interrupted have left on the volume: unfinished uploads, data without a
+// header, and old versions of either, as far as no lock keeps them. It tells how many there were. Nobody may be writing
+// to the volume, and an upload that is aborted cannot be resumed.
+func (d *Device) CleanUp(ctx context.Context) (removed int, err error) {
+	removed, err = d.cleanUp(ctx)
+	if err != nil {
+		return removed, fmt.Errorf("clean up: %s: %w", d.where(), err)
+	}
+	return removed, nil
+}
+
+func (d *Device) cleanUp(ctx context.Context) (int, error) {
+	uploads, err := d.abortUploads(ctx)
+	if err != nil {
+		return 0, err
+	}
+	list, err := d.s.objects(ctx, d.prefix+filesPrefix)
+	if err != nil {
+		return uploads, err
+	}
+	orphans, err := d.unlocked(ctx, d.orphans(list))
+	if err != nil {
+		return uploads, err
+	}
+	if err := d.s.remove(ctx, orphans); err != nil {
+		return uploads, err
+	}
+	return uploads + len(orphans), nil
+}
+
+// orphans gives what is not of a file: data without a header, and what is not the latest version.
+func (d *Device) orphans(list []object) []object {
+	whole := make(map[int]bool)
+	for _, o := range list {
+		if k, ok := d.parse(o); ok && k.kind == header && o.latest && !o.marker {
+			whole[k.number] = true
+		}
+	}
+	var orphans []object
+	for _, o := range list {
+		k, ok := d.parse(o)
+		if ok && (!o.latest || o.marker || !whole[k.number]) {
+			orphans = append(orphans, o)
+		}
+	}
+	return orphans
+}
+
+func (d *Device) parse(o object) (key, bool) { return parseKey(o.key[len(d.prefix):]) }
+
+// abortUploads aborts all unfinished uploads of the volume.
+func (d *Device) abortUploads(ctx context.Context) (aborted int, err error) {
+	list, err := d.s.uploads(ctx, d.prefix+filesPrefix)
+	if err != nil {
+		return 0, err
+	}
+	for _, u := range list {
+		if _, ok := parseKey(u.key[len(d.prefix):]); !ok {
+			continue
+		}
+		if err := d.s.abort(ctx, u.key, u.id); err != nil {
+			return aborted, err
+		}
+		aborted++
+	}
+	return aborted, nil
+}
+
+func (s *Store) abort(ctx context.Context, key, id string) error {
+	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.opts.Bucket, Key: &key, UploadId: &id})
+	if err = s.tell(err); err != nil && !errors.Is(err, errNoUpload) && !errors.Is(err, errNoObject) {
+		return fmt.Errorf("abort upload of %s: %w", key, err)
+	}
+	return nil
+}
+
+// unfinished is a multipart upload that was neither completed nor aborted.
+type unfinished struct{ key, id string }
+
+// uploads lists the unfinished uploads whose keys begin with prefix.
+func (s *Store) uploads(ctx context.Context, prefix string) ([]unfinished, error) {
+	var list []unfinished
+	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.opts.Bucket, Prefix: &prefix})
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list uploads: %w", s.tell(err))
+		}
+		for _, u := range out.Uploads {
+			list = append(list, unfinished{aws.ToString(u.Key), aws.ToString(u.UploadId)})
+		}
+		if err := tooMany(len(list)); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
