@@ -197,7 +197,7 @@ func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, f
 		return s.recovery(ids), s.close, nil
 	}
 	bar := a.progressBar("read media")
-	media, err := openMedia(c.Context, words, bar.show)
+	media, err := openMedia(c.Context, words, func(text string) { a.say("note", text) }, bar.show)
 	bar.end()
 	if err != nil {
 		return nil, nil, err

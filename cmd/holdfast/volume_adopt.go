@@ -161,7 +161,7 @@ func amandaLists(c *cli.Context) (amanda.Lists, error) {
 
 // readLibrary reads what lies in the library, without writing to it.
 func (a *app) readLibrary(c *cli.Context, p mediaPlace, st configs.Storage) (sqlstore.Contents, error) {
-	place, err := openPlace(c.Context, p)
+	place, err := openPlace(c.Context, p, func(text string) { a.say("note", text) })
 	if err != nil {
 		return sqlstore.Contents{}, err
 	}
