@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/braces"
 	"holdfast/internal/vfs"
 	"holdfast/scheduler/recovery"
 	"holdfast/vtape"
@@ -58,12 +59,21 @@ func parsePlace(text string) (mediaPlace, error) {
 		p.path = path
 		return p, nil
 	}
-	_, err := alternates(p.path)
+	_, err := expand(p)
 	return p, err
 }
 
+// expand gives the names that the braces of a place stand for.
+func expand(p mediaPlace) ([]string, error) {
+	words, err := braces.Expand(p.path)
+	if err != nil {
+		return nil, usagef("media %q: %w", p.text, err)
+	}
+	return words, nil
+}
+
 func parseSet(p mediaPlace) (mediaPlace, error) {
-	words, err := alternates(p.path)
+	words, err := expand(p)
 	if err != nil {
 		return p, err
 	}
@@ -124,7 +134,7 @@ func openSet(ctx context.Context, p mediaPlace, note func(string)) (recovery.Pla
 // openBucket opens volumes in a bucket: one whose keys begin with the prefix, or the slots of a library of ours. The server and
 // the credentials are those that the environment names for all programs that use S3.
 func openBucket(ctx context.Context, p mediaPlace) (recovery.Place, error) {
-	words, err := alternates(p.path)
+	words, err := expand(p)
 	if err != nil {
 		return recovery.Place{}, err
 	}
