@@ -193,6 +193,9 @@ func (s *amandaSite) parts() []partFile {
 			volume = h
 			continue
 		}
+		if h.Program == catalog.ProgramRecord {
+			continue // our own catalog's: Amanda is not told of it
+		}
 		number, err := strconv.Atoi(filepath.Base(path)[:5])
 		if err != nil {
 			s.Fatal(err)
