@@ -111,7 +111,7 @@ func takeLock(state string) (*flock.Flock, error) {
 
 // openStore opens the catalog; the first command that may change something makes it.
 func openStore(ctx context.Context, cfg *configs.Config, create bool) (*sqlstore.Store, error) {
-	path := filepath.Join(cfg.State, "catalog.sqlite")
+	path := filepath.Join(cfg.State, catalogFile)
 	if create {
 		if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 			return nil, fmt.Errorf("state directory: %w", err)

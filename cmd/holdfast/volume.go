@@ -44,6 +44,7 @@ EXAMPLES
    holdfast volume label 4 DEMO-004`,
 				Action: a.labelVolume,
 			},
+			a.scanCommand(),
 		}, a.amandaVolumeCommands()...),
 	}
 }

@@ -1,9 +1,11 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"holdfast/catalog"
 	"holdfast/configs"
@@ -47,11 +49,11 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 	if dev == nil || err != nil {
 		return nil, err
 	}
-	unknown, err := n.unknownFiles(ctx, dev, v.Label)
+	unknown, err := n.unknownFiles(ctx, dev, st, v.Label)
 	if err != nil {
 		return nil, err
 	}
-	if r, ok := dev.(vtape.Mender); ok {
+	if r, ok := dev.(vtape.Remover); ok {
 		for _, number := range unknown {
 			if err := r.Remove(ctx, number); err != nil {
 				return removed, err
@@ -60,8 +62,11 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 		}
 	}
 	if c, ok := dev.(vtape.Cleaner); ok {
-		more, err := c.CleanUp(ctx)
-		return append(removed, more...), err
+		n, err := c.CleanUp(ctx)
+		if n > 0 {
+			removed = append(removed, fmt.Sprintf("%d pieces that belong to no file", n))
+		}
+		return removed, err
 	}
 	return removed, nil
 }
@@ -84,20 +89,17 @@ func (n *Night) loadAsWritten(ctx context.Context, st configs.Storage, v catalog
 	return dev, nil
 }
 
-// errFinished: the run that is thought to have been killed had come to its end.
-var errFinished = errors.New("it holds the catalog record of a run that this catalog takes for unfinished: the catalog is older than the volume; " +
-	"`holdfast volume scan --rebuild` makes a new one")
+// errOldCatalog: a run that is thought to have been killed had come to its end.
+var errOldCatalog = errors.New("it holds the catalog record of a run that this catalog takes for unfinished, behind files it does not know: " +
+	"the catalog is older than the volume; `holdfast volume scan --rebuild` makes a new one")
 
 // unknownFiles are the files behind the last one that the catalog knows. A catalog that was put back from an older copy knows
-// less than there is; the record at the end of a finished run tells.
-func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, label catalog.Label) ([]int, error) {
-	parts, err := n.Store.PartsOn(ctx, label)
+// less than there is: the record at the end of a finished run tells. By itself the record is what a crash just behind its
+// writing leaves.
+func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, st configs.Storage, label catalog.Label) ([]int, error) {
+	last, err := n.lastKnownFile(ctx, st, label)
 	if err != nil {
 		return nil, err
-	}
-	last := 0
-	for _, p := range parts {
-		last = max(last, p.File)
 	}
 	files, err := dev.Files(ctx)
 	if err != nil {
@@ -105,28 +107,43 @@ func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, label catalo
 	}
 	var unknown []int
 	for _, f := range files {
-		if f.Number <= last {
-			continue
+		if f.Number > last {
+			unknown = append(unknown, f.Number)
 		}
-		finished, err := isRecord(ctx, dev, f.Number)
-		if err != nil {
-			return nil, err
-		}
-		if finished {
-			return nil, errFinished
-		}
-		unknown = append(unknown, f.Number)
+	}
+	if len(unknown) < 2 {
+		return unknown, nil
+	}
+	if record, err := isRecord(ctx, dev, unknown[len(unknown)-1]); record || err != nil {
+		return nil, cmp.Or(err, errOldCatalog)
 	}
 	return unknown, nil
 }
 
-// programRecord is the program that the header of a run's catalog record names.
-const programRecord = "HOLDFAST-CATALOG"
+// lastKnownFile is the number of the last file on a volume that the catalog knows: a part of a dump or of a record.
+func (n *Night) lastKnownFile(ctx context.Context, st configs.Storage, label catalog.Label) (int, error) {
+	parts, err := n.Store.PartsOn(ctx, label)
+	if err != nil {
+		return 0, err
+	}
+	records, err := n.Store.Records(ctx, st.Name)
+	if err != nil {
+		return 0, err
+	}
+	last := 0
+	for _, p := range slices.Concat(parts, records) {
+		if p.Label == label {
+			last = max(last, p.File)
+		}
+	}
+	return last, nil
+}
 
+// isRecord tells whether a file is the catalog record of a run. One that cannot be read is none.
 func isRecord(ctx context.Context, dev vtape.Device, number int) (bool, error) {
 	r, err := dev.Open(ctx, number)
 	if err != nil {
 		return false, err
 	}
-	return r.Header().Program == programRecord, r.Close()
+	return r.Header().Program == catalog.ProgramRecord, r.Close()
 }

@@ -328,36 +328,37 @@ func TestUnreadable(t *testing.T) {
 
 // What makes a full out of an incremental, and the reason given.
 func TestFullInstead(t *testing.T) {
-	maps := func(s *site, change func(name string)) {
+	maps := func(s *site, vm string, change func(name string)) {
 		for _, name := range files(s.mem, "/state/maps") {
-			if strings.Contains(name, "web") {
+			if strings.Contains(name, vm) {
 				change(name)
 			}
 		}
 	}
 	for name, c := range map[string]struct {
+		vm     string
 		change func(s *site)
 		why    string
 	}{
-		"resized": {func(s *site) {
+		"resized": {"web", func(s *site) {
 			larger := dumpertest.NewMem("disk0", 40*cluster)
 			s.source["web"] = func() (dumpers.Source, error) { return named{larger, "image of web"}, nil }
 		}, "image was resized from"},
-		"replaced": {func(s *site) {
+		"replaced": {"web", func(s *site) {
 			s.source["web"] = func() (dumpers.Source, error) { return named{s.im.nights[1]["web"], "another"}, nil }
 		}, "image was replaced by another one"},
-		"map lost": {func(s *site) {
-			maps(s, func(name string) {
+		"map lost": {"vault", func(s *site) {
+			maps(s, "vault", func(name string) {
 				if err := s.mem.Remove(name); err != nil {
 					t.Fatal(err)
 				}
 			})
-		}, "no block map of an earlier dump is left"},
-		"map damaged": {func(s *site) {
-			maps(s, func(name string) { flip(t, s.mem, name, 200, 0) })
+		}, "no block map of an earlier dump is left; the dumps are encrypted"},
+		"map damaged": {"web", func(s *site) {
+			maps(s, "web", func(name string) { flip(t, s.mem, name, 200, 0) })
 		}, "damaged"},
-		"map cut short": {func(s *site) {
-			maps(s, func(name string) {
+		"map cut short": {"vault", func(s *site) {
+			maps(s, "vault", func(name string) {
 				f, err := s.mem.OpenFile(name, os.O_RDWR, 0)
 				if err == nil {
 					err = errors.Join(f.Truncate(60), f.Sync(), f.Close())
@@ -366,7 +367,7 @@ func TestFullInstead(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-		}, "block map"},
+		}, "the dumps are encrypted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, newImages(t, 3), siteYAML)
@@ -375,12 +376,12 @@ func TestFullInstead(t *testing.T) {
 			s.goodNight(0)
 			c.change(s)
 			r := s.goodNight(1)
-			level, why := s.level(r.Head.Stamp, "web")
+			level, why := s.level(r.Head.Stamp, c.vm)
 			if level != 0 || !strings.Contains(why, c.why) {
 				t.Errorf("level %d: %s, want 0: %s", level, why, c.why)
 			}
-			if level, _ := s.level(r.Head.Stamp, "vault"); level != 1 {
-				t.Errorf("vault: level %d", level)
+			if level, _ := s.level(r.Head.Stamp, "db"); level != 1 {
+				t.Errorf("db: level %d", level)
 			}
 			if s.source["web"] == nil {
 				s.checkDone("after the full")
@@ -479,9 +480,14 @@ func TestKeepsLatestWhole(t *testing.T) {
 	ctx := context.Background()
 	s := newSite(t, newImages(t, 4), siteYAML)
 	defer s.close()
+	plain := s.config.Storage["vtapes"]
+	keeping := plain
+	keeping.KeepVolumes = plain.Slots - plain.RunVolumes // else the first ones would be used again at once
+	s.config.Storage["vtapes"] = keeping
 	for night := range 4 { // full, incremental, full, incremental
 		s.goodNight(night)
 	}
+	s.config.Storage["vtapes"] = plain
 	web, err := s.store.Dumps(ctx, sqlstore.DumpFilter{VM: "web"})
 	if err != nil || len(web) != 4 {
 		t.Fatal(web, err)

@@ -41,6 +41,8 @@ type Rebuilt struct {
 	Volumes, Records, Dumps, Copies, Held int
 	// Backup is where the old catalog is now; empty when there was none.
 	Backup string
+	// Notes are removable storages that are elsewhere.
+	Notes []error
 	// Problems are storages that are absent, files that are damaged, volumes that are lost, dumps that are not whole.
 	Problems []error
 }
@@ -59,8 +61,8 @@ func (n *Night) Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) 
 	if err != nil {
 		return r, err
 	}
-	places, problems := n.Places(ctx)
-	r.Problems = problems
+	var places []recovery.Place
+	places, r.Notes, r.Problems = n.places(ctx)
 	media, err := recovery.OpenMedia(ctx, n.FS, places, func(volume string) { o.Progress("read " + volume) })
 	if err != nil {
 		return r, fmt.Errorf("rebuild catalog: %w", errors.Join(append(r.Problems, err)...))
@@ -112,15 +114,18 @@ func (n *Night) catalogThere(ctx context.Context, o RebuildOptions) (bool, error
 	return true, fmt.Errorf("%s: %w", o.Path, errors.Join(ErrCatalogThere, err))
 }
 
-// Places gives the places of the site's media that are there, and why others are not.
-func (n *Night) Places(ctx context.Context) (places []recovery.Place, absent []error) {
+// places gives the places of the site's media that are there, and why others are not: of removable storages that is no problem.
+func (n *Night) places(ctx context.Context) (places []recovery.Place, elsewhere, absent []error) {
 	for _, st := range n.Config.Storages() {
 		lib, err := n.Opener().Open(ctx, st)
-		if err != nil {
+		switch {
+		case err == nil:
+			places = append(places, recovery.Place{Name: "storage " + st.Name, Storage: st.Name, Shelf: lib, Removable: st.Removable})
+		case st.Removable && errors.Is(err, vtape.ErrAbsent):
+			elsewhere = append(elsewhere, fmt.Errorf("storage %s: %w", st.Name, err))
+		default:
 			absent = append(absent, fmt.Errorf("storage %s: %w", st.Name, err))
-			continue
 		}
-		places = append(places, recovery.Place{Name: "storage " + st.Name, Storage: st.Name, Shelf: lib, Removable: st.Removable})
 	}
 	for _, h := range n.Config.Holding {
 		if _, err := n.FS.ReadDir(h.Dir); err != nil {
@@ -129,7 +134,7 @@ func (n *Night) Places(ctx context.Context) (places []recovery.Place, absent []e
 		}
 		places = append(places, recovery.Place{Name: "holding disk " + h.Dir, Holding: h.Dir})
 	}
-	return places, absent
+	return places, elsewhere, absent
 }
 
 // readChecksums reads the parts of which no checksum is known.
@@ -177,13 +182,30 @@ func (n *Night) install(ctx context.Context, o RebuildOptions, c sqlstore.Conten
 		return "", err
 	}
 	if there {
-		backup = o.Path + ".before-" + string(catalog.NewStamp(n.Now()))
+		if backup, err = freeName(o.Files, o.Path+".before-"+string(catalog.NewStamp(n.Now()))); err != nil {
+			return "", err
+		}
 		// What the old one has in its log is brought into its file, if it can be opened at all.
 		if old, err := sqlstore.Open(ctx, o.Path, sqlstore.Options{}); err == nil {
 			_ = old.Close() // it is copied as it is
 		}
 	}
 	return backup, sqlstore.Replace(o.Files, o.Path, fresh, backup)
+}
+
+// freeName gives a name that no file has.
+func freeName(fsys vfs.FS, name string) (string, error) {
+	free := name
+	for n := 2; ; n++ {
+		_, err := fsys.Lstat(free)
+		if errors.Is(err, fs.ErrNotExist) {
+			return free, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
 }
 
 // RebuildMaps makes the block maps anew that the next run may need: of the latest dump of each DLE that can be restored, and of

@@ -47,6 +47,7 @@ type Device struct {
 var (
 	_ vtape.Device    = (*Device)(nil)
 	_ vtape.Redundant = (*Device)(nil)
+	_ vtape.Striped   = (*Device)(nil)
 )
 
 // state is what has been learnt of the members. Variants share it.

@@ -42,12 +42,22 @@ func (d *Device) format(ctx context.Context, label vtape.Header) error {
 	if err := d.enough(len(targets), values(left)); err != nil {
 		return err
 	}
-	if old.Label != "" && old.Label != label.Label {
-		// First the old volume is erased on all under its own label, so that at no time some members hold files of the old
-		// volume and others the label of the new one: nobody would know what that is.
-		targets = d.label(ctx, targets, old, left)
+	if old.Label != "" {
+		// One member after another is erased under the label it has, so that at no time members of the old volume, of the
+		// new one and blank ones stand beside each other: nobody would know what that is.
+		erased := old
+		if old.Label == label.Label {
+			erased = label
+		}
+		for _, i := range slices.Clone(targets) {
+			if len(d.label(ctx, []int{i}, erased, left)) == 0 {
+				targets = slices.DeleteFunc(targets, func(t int) bool { return t == i })
+			}
+		}
 	}
-	targets = d.label(ctx, targets, label, left)
+	if old.Label != label.Label {
+		targets = d.label(ctx, targets, label, left)
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

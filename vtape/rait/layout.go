@@ -94,9 +94,9 @@ func (f form) dataBytes(n int64) int64 {
 	return whole + rest*int64(f.data)
 }
 
-// alignBytes is what a part cut short by the end of the medium is a multiple of: vtape.PartAlign, and whole stripes
+// AlignBytes is what a part cut short by the end of the medium is a multiple of: vtape.PartAlign, and whole stripes
 // where they are padded.
-func (f form) alignBytes() int64 {
+func (f form) AlignBytes() int64 {
 	if !f.amanda {
 		return vtape.PartAlign
 	}

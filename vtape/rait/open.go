@@ -69,6 +69,9 @@ func (r *partReader) openMember(ctx context.Context, member int) error {
 	}
 	o := &opened{r: m, h: m.Header(), shown: m.RawHeader()}
 	r.files[member] = o
+	if short := vtape.HeaderBytes - len(o.shown); short > 0 { // some devices do not fill the block up
+		o.shown = append(slices.Clone(o.shown), make([]byte, short)...)
+	}
 	if o.h == (vtape.Header{}) {
 		return nil
 	}
@@ -90,7 +93,7 @@ func (r *partReader) agree() error {
 	best := r.majority()
 	for i, o := range r.files {
 		switch {
-		case o == nil || o == best:
+		case o == nil || o == best && o.other == nil:
 			continue
 		case o.other == nil && o.h == (vtape.Header{}):
 			r.suspect = append(r.suspect, i) // the data may be good
@@ -106,9 +109,6 @@ func (r *partReader) agree() error {
 			_ = o.r.Close() // it was only read
 			r.files[i] = nil
 		}
-	}
-	if best.other != nil {
-		return best.other
 	}
 	var sizes []int64
 	for _, o := range r.files {
@@ -156,8 +156,12 @@ func (r *partReader) majority() *opened {
 	}
 	var best *opened
 	for _, o := range r.files {
-		if o != nil && (best == nil || rank(o) > rank(best)) {
+		switch {
+		case o == nil:
+		case best == nil || rank(o) > rank(best):
 			best = o
+		case rank(o) == rank(best) && o.r.SizeBytes() > best.r.SizeBytes():
+			best = o // rather than what is left of a part that was given up there
 		}
 	}
 	return best

@@ -129,13 +129,21 @@ func (m *mending) run(ctx context.Context) error {
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
+	err = m.files(ctx, files)
+	if errors.Is(err, errCannotReplace) {
+		if err = m.startOver(ctx, files); err == nil {
+			err = m.files(ctx, files)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return m.end(ctx)
+}
+
+func (m *mending) files(ctx context.Context, files []vtape.File) error {
 	for n, f := range files {
 		written, err := m.file(ctx, f.Number)
-		if errors.Is(err, errCannotReplace) {
-			if err = m.startOver(ctx, files); err == nil {
-				written, err = m.file(ctx, f.Number)
-			}
-		}
 		if err != nil {
 			return fmt.Errorf("file %d: %w", f.Number, err)
 		}
@@ -146,7 +154,7 @@ func (m *mending) run(ctx context.Context) error {
 			})
 		}
 	}
-	return m.end(ctx)
+	return nil
 }
 
 // begin makes sure that the member has a label of the volume: the right one, or one that says that it is not whole.
@@ -313,7 +321,11 @@ func (m *mending) stream(ctx context.Context, source *Device, number int, to sin
 		if n, err := r.ReadAt(data, off); n < len(data) {
 			return err
 		}
-		sum = crc32.Update(sum, vtape.Castagnoli, data[:max(0, min(int64(len(data)), p.Bytes-off))])
+		if p.CRC != 0 {
+			known := max(0, min(int64(len(data)), p.Bytes-off))
+			sum = crc32.Update(sum, vtape.Castagnoli, data[:known])
+			clear(data[known:]) // the padding has no checksum, but nobody needs one to know it
+		}
 		shards := w.split(data)
 		if err := m.d.codec.encode(shards); err != nil {
 			return err

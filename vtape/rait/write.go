@@ -188,7 +188,7 @@ func (w *partWriter) Write(p []byte) (int, error) {
 // keep is how long the part is when it ends at the limit: aligned, but nothing is taken back.
 func (w *partWriter) keep() int64 {
 	limit := max(w.limit, w.size)
-	return max(w.size, limit-limit%w.d.alignBytes())
+	return max(w.size, limit-limit%w.d.AlignBytes())
 }
 
 // take adds data that have room, at most what fills the round.
@@ -290,9 +290,13 @@ func (w *partWriter) measure() {
 	w.measureNext()
 }
 
-// measureNext is when half of the room is used, or after a GiB.
+// measureNext is when half of the room is used, or after a GiB. The first time it is earlier: all members may share one
+// file system, which nothing has shown yet.
 func (w *partWriter) measureNext() {
 	left := w.d.memberBytes(min(max(0, w.limit), math.MaxInt64/4)) - w.written
+	if w.written == 0 {
+		left /= int64(len(w.ws))
+	}
 	w.measureAt = w.written + min(max(left/2, roundBytes), 1<<30)
 }
 

@@ -169,7 +169,7 @@ func join(files []File) Found {
 		found.Err = complete(found, offset)
 	}
 	if found.Err == nil {
-		trim(found, offset)
+		found.trim(offset)
 	}
 	if found.Err != nil {
 		found.Copy.Status = catalog.StatusPartial
@@ -177,21 +177,21 @@ func join(files []File) Found {
 	return found
 }
 
-// trim takes off the last part what a parity set has filled its last stripe with, where the header tells how much there was.
-func trim(f Found, bytes int64) {
-	want := storedBytes(f.Header)
-	last := &f.Copy.Parts[len(f.Copy.Parts)-1]
-	if fill := bytes - want; want > 0 && fill > 0 && fill <= last.Bytes {
-		last.Bytes -= fill
+// storedBytes is how long the dump is by its last header; 0 when that does not say.
+func (f Found) storedBytes() int64 {
+	if n := f.Header.Server.Bytes; n > 0 || f.Header.Image == nil {
+		return n
 	}
+	return f.Header.Image.StoredBytes
 }
 
-// storedBytes is how much a header says there is of its dump; 0 for nothing.
-func storedBytes(h vtape.Header) int64 {
-	if h.Server.Bytes == 0 && h.Image != nil {
-		return h.Image.StoredBytes
+// trim takes the padding of a parity set from the last part.
+func (f Found) trim(bytes int64) {
+	last := &f.Copy.Parts[len(f.Copy.Parts)-1]
+	want := last.Bytes - (bytes - f.storedBytes())
+	if f.storedBytes() > 0 && want >= 0 && padded(want, last.Bytes) {
+		last.Bytes = want
 	}
-	return h.Server.Bytes
 }
 
 // complete tells what is missing, as far as the headers show.
@@ -204,7 +204,7 @@ func complete(f Found, bytes int64) error {
 			return fmt.Errorf("part %d is missing", i+1)
 		}
 	}
-	want := storedBytes(f.Header)
+	want := f.storedBytes()
 	switch total := f.Header.TotalParts; {
 	case total > len(f.Copy.Parts):
 		return fmt.Errorf("%d of %d parts are there", len(f.Copy.Parts), total)
