@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -18,14 +19,14 @@ func (a *app) volumeCommand() *cli.Command {
 		Name: "volume", Usage: "vtapes: what they hold, which may be overwritten",
 		Description: "EXAMPLES\n   holdfast volume list\n   holdfast volume show DEMO-003\n   holdfast volume label 4\n   holdfast volume retire DEMO-003",
 		Action:      a.group,
-		Subcommands: append(append(a.slotCommands(),
-			&cli.Command{
+		Subcommands: slices.Concat(a.slotCommands(), []*cli.Command{
+			{
 				Name: "show", Usage: "what is on a volume", ArgsUsage: usageLabel,
 				Description: "EXAMPLES\n   holdfast volume show DEMO-003",
 				Flags:       []cli.Flag{jsonFlag()}, Action: a.showVolume,
 			},
 			a.scanCommand(),
-		), a.markCommands()...),
+		}, a.markCommands(), a.amandaVolumeCommands()),
 	}
 }
 
