@@ -125,6 +125,16 @@ func (g *gathering) renamed(t told) told {
 	return t
 }
 
+// storageOfCopy is the storage of a copy, by the first of its volumes of which it is known.
+func (g *merging) storageOfCopy(c catalog.Copy) string {
+	for _, p := range c.Parts {
+		if storage := g.storageOf(g.told, p.Label); storage != "" {
+			return storage
+		}
+	}
+	return ""
+}
+
 // settleVolumes makes the volumes of what the records say of them and what was found on them.
 func (g *gathering) settleVolumes(t told) {
 	for label, v := range t.volumes {
@@ -209,10 +219,9 @@ func (g *merging) joined(files []taper.File) []taper.Found {
 	var loose []taper.File
 	whole := map[copyKey]bool{}
 	for _, group := range g.byStorage(files) {
-		storage := g.storageOf(g.told, group[0].Label)
 		for _, f := range taper.FromHeaders(group) {
-			f.Copy.Storage = storage
-			key := copyKey{f.Copy.Dump, storage, f.Copy.WriteStamp}
+			f.Copy.Storage = g.storageOfCopy(f.Copy)
+			key := copyKey{f.Copy.Dump, f.Copy.Storage, f.Copy.WriteStamp}
 			if f.Err == nil || g.places[g.volumes[group[0].Label].place].Storage != "" {
 				out = append(out, f)
 				whole[key] = whole[key] || f.Err == nil
@@ -225,7 +234,7 @@ func (g *merging) joined(files []taper.File) []taper.Found {
 		}
 	}
 	for _, f := range taper.FromHeaders(loose) {
-		f.Copy.Storage = g.storageOf(g.told, f.Copy.Parts[0].Label)
+		f.Copy.Storage = g.storageOfCopy(f.Copy)
 		if !whole[copyKey{f.Copy.Dump, f.Copy.Storage, f.Copy.WriteStamp}] {
 			out = append(out, f)
 		}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
 	"sync"
 
 	"holdfast/catalog"
@@ -53,7 +56,11 @@ func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 	}
 	for _, p := range places {
 		v := Verdict{Dump: d.ID, Where: p.Name(), Bytes: p.Size()}
-		if err := p.Verify(ctx); err != nil {
+		err := p.Verify(ctx)
+		if err == nil {
+			err = verifyWhole(ctx, d, p)
+		}
+		if err != nil {
 			v.Problems = append(v.Problems, problems(err)...)
 		}
 		if d.Program == catalog.ProgramImage {
@@ -65,6 +72,22 @@ func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// verifyWhole compares the checksum of the whole stream where those of its parts are not known, as after a rebuild from
+// headers.
+func verifyWhole(ctx context.Context, d catalog.Dump, p stored) error {
+	c, ok := p.(copyStream)
+	unknown := ok && slices.ContainsFunc(c.copy.Parts, func(p catalog.Part) bool { return p.CRC == 0 && p.Bytes > 0 })
+	if !unknown || d.StoredCRC == 0 {
+		return nil
+	}
+	sum := crc32.New(vtape.Castagnoli)
+	_, err := io.Copy(sum, readerOf(ctx, p))
+	if err == nil && sum.Sum32() != d.StoredCRC {
+		err = somewhere(p, fmt.Errorf("checksum %08x, want %08x", sum.Sum32(), d.StoredCRC))
+	}
+	return named(p, err)
 }
 
 func (s *Site) chainOf(ctx context.Context, d catalog.Dump) ([]catalog.Dump, error) {

@@ -76,7 +76,7 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings, st configs.Storag
 		return
 	}
 	for _, slot := range unknownVolumes(inv, volumes) {
-		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast restore --from-media` reads it without one",
+		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast volume scan --rebuild` makes a new one",
 			"storage %s: slot %s holds volume %s, which the catalog does not know", st.Name, slot.Slot, slot.Label)
 	}
 	choice, err := library.Pick(inv, volumes, keep)

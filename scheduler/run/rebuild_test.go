@@ -333,7 +333,9 @@ func TestRebuildWithoutTheLastRecord(t *testing.T) {
 				t.Errorf("copies: -old +new:\n%s", diff)
 			}
 			s.checkDone("without the last record")
-			s.settled(3)
+			next := s.goodNight(3)
+			s.checkDone("after the next night")
+			s.checkLatest("after the next night", next.Head.Stamp)
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -205,8 +206,10 @@ func newSite(t testing.TB, im *images, yaml string) *site {
 			t.Fatal(err)
 		}
 	}
-	if err := (run.Opener{FS: s.mem}).Create(t.Context(), s.config.MainStorage()); err != nil {
-		t.Fatal(err)
+	for _, st := range s.config.Storages() {
+		if err := (run.Opener{FS: s.mem}).Create(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.open(sqlstore.Options{Create: true})
 	return s
@@ -324,8 +327,8 @@ func (s *site) recovery() *recovery.Site {
 	return &recovery.Site{
 		Catalog: recovery.FromStore{Store: s.store}, FS: s.fs, Map: n.Maps().Open, Workers: 1,
 		Identities: []age.Identity{s.im.identity},
-		Device: func(ctx context.Context, _ string, label catalog.Label) (vtape.Device, error) {
-			lib, err := run.Opener{FS: s.fs}.Open(s.t.Context(), s.config.MainStorage())
+		Device: func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
+			lib, err := run.Opener{FS: s.fs}.Open(s.t.Context(), s.config.Storage[storage])
 			if err != nil {
 				return nil, err
 			}
@@ -431,14 +434,19 @@ func (s *site) checkTidy(when string) {
 			s.t.Errorf("%s: block map of no dump: %s", when, name)
 		}
 	}
-	s.checkVolumes(when)
+	for _, st := range s.config.Storages() {
+		s.checkVolumes(when, st)
+	}
 }
 
-// checkVolumes compares the files on volumes with the parts in the catalog.
-func (s *site) checkVolumes(when string) {
+// checkVolumes compares the files on a storage's volumes with the parts in the catalog.
+func (s *site) checkVolumes(when string, st configs.Storage) {
 	s.t.Helper()
 	ctx := context.Background()
-	lib, err := run.Opener{FS: s.mem}.Open(s.t.Context(), s.config.MainStorage())
+	lib, err := run.Opener{FS: s.mem}.Open(s.t.Context(), st)
+	if errors.Is(err, vtape.ErrAbsent) && st.Removable {
+		return
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -484,6 +492,12 @@ func (s *site) checkVolumes(when string) {
 			}
 			delete(sizes, p.File)
 		}
+		for _, p := range s.recordsOn(slot.Label) {
+			if got, ok := sizes[p.File]; !ok || got != p.Bytes {
+				s.t.Errorf("%s: volume %s file %d: %d bytes, the catalog has a record of %d there", when, p.Label, p.File, got, p.Bytes)
+			}
+			delete(sizes, p.File)
+		}
 		vol, err := s.store.Volume(ctx, slot.Label)
 		if err != nil {
 			s.t.Fatal(err)
@@ -492,6 +506,16 @@ func (s *site) checkVolumes(when string) {
 			s.t.Errorf("%s: volume %s has files that the catalog does not know: %v", when, slot.Label, sizes)
 		}
 	}
+}
+
+// recordsOn gives the catalog records on a volume.
+func (s *site) recordsOn(label catalog.Label) []catalog.Part {
+	s.t.Helper()
+	all, err := s.store.Records(context.Background(), "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(p catalog.Part) bool { return p.Label != label })
 }
 
 // files lists all files below dir; none where it is missing.
