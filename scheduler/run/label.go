@@ -8,7 +8,6 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/configs"
-	"holdfast/scheduler/retention"
 	"holdfast/vtape"
 	"holdfast/vtape/library"
 )
@@ -156,17 +155,10 @@ func (n *Night) giveUp(ctx context.Context, o LabelOptions, info library.SlotInf
 
 // Kept tells for each volume of a storage that must not be overwritten why not.
 func (n *Night) Kept(ctx context.Context, storage string) (map[catalog.Label]string, error) {
-	volumes, err := n.Store.Volumes(ctx, storage)
-	if err != nil {
-		return nil, err
-	}
-	h, err := n.history(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return retention.Keep(retention.Input{
-		Now: n.Now(), Volumes: volumes, Dumps: h.all(), Copies: h.copies, Held: h.held, KeepVolumes: n.Config.Storage[storage].KeepVolumes,
-	}), nil
+	st := n.Config.Storage[storage]
+	st.Name = storage // also of a storage that is no longer in the configuration
+	kept, _, err := n.verdicts(ctx, st, "")
+	return kept, err
 }
 
 func (n *Night) writeLabel(ctx context.Context, lib *library.Library, o LabelOptions, label catalog.Label) error {
