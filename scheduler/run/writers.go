@@ -10,6 +10,7 @@ import (
 	"holdfast/catalog"
 	"holdfast/configs"
 	"holdfast/scheduler"
+	"holdfast/scheduler/retention"
 	"holdfast/scheduler/run/taping"
 	"holdfast/vtape/library"
 	"holdfast/vtape/taper"
@@ -43,8 +44,8 @@ func (s *session) newWriter(st configs.Storage, labels *sync.Mutex) *taping.Writ
 		Changed: s.held.changed,
 		Urgent:  func() bool { return s.held.waiting.Load() > 0 },
 		Open:    func(ctx context.Context) (*library.Library, error) { return s.Opener().Open(ctx, st) },
-		Verdicts: func(ctx context.Context) (map[catalog.Label]string, []catalog.Volume, error) {
-			return s.verdicts(ctx, st, s.stamp)
+		Verdicts: func(ctx context.Context) (retention.Verdicts, []catalog.Volume, error) {
+			return s.Judge(ctx, s.stamp)
 		},
 		Record: func(ctx context.Context) (taper.Dump, error) { return s.recordFile(ctx, st.Name) },
 	}
