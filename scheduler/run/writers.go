@@ -210,6 +210,19 @@ func (s *session) settleWanted(ctx context.Context) error {
 	return nil
 }
 
+// Pending tells whether a flush has anything to do: dumps on the holding disk, or copies that are due from volumes.
+func (n *Night) Pending(ctx context.Context) (bool, error) {
+	held, err := n.Store.Held(ctx)
+	if err != nil || len(held) > 0 {
+		return len(held) > 0, err
+	}
+	wanted, err := n.Store.WantedCopies(ctx)
+	now := n.Now()
+	return slices.ContainsFunc(wanted, func(w catalog.Wanted) bool {
+		return !n.Config.Storage[w.Storage].Vault.On() && !w.Due.After(now)
+	}), err
+}
+
 // selectHeld gives a held dump that no storage wants its storages: it was taken in after a crash, or is of an older catalog.
 func (s *session) selectHeld(ctx context.Context, id catalog.DumpID) error {
 	d, err := s.Store.Dump(ctx, id)
