@@ -152,7 +152,9 @@ type CopyFailed struct {
 	Bytes int64  `json:"bytes"`
 	Error string `json:"error"`
 	Held  bool   `json:"held"`
-	Flush bool   `json:"flush,omitempty"`
+	// Elsewhere is set when the dump is whole on other volumes.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+	Flush     bool `json:"flush,omitempty"`
 }
 
 // VolumeFinished is a volume closed; Bytes include headers.
@@ -161,6 +163,37 @@ type VolumeFinished struct {
 	Label   Label  `json:"label"`
 	Bytes   int64  `json:"bytes"`
 	Files   int    `json:"files"`
+}
+
+// VolumeDegraded is a volume of a parity set that was written though some members did not take all of it. It can be read,
+// and is to be repaired.
+type VolumeDegraded struct {
+	Storage string   `json:"storage"`
+	Label   Label    `json:"label"`
+	Members []string `json:"members"`
+	Error   string   `json:"error"`
+}
+
+// StorageChanged says how a storage stands. One for each storage of the run, the main one first, is recorded at its start.
+type StorageChanged struct {
+	Storage string       `json:"storage"`
+	State   StorageState `json:"state"`
+	Text    string       `json:"text,omitempty"` // why it is off
+}
+
+// StorageState is how a storage stands in a run.
+type StorageState string
+
+// A storage is looked at first; then it is ready, or off: nothing can be written (any more) in this run.
+const (
+	StorageLooking StorageState = "looking"
+	StorageReady   StorageState = "ready"
+	StorageOff     StorageState = "off"
+)
+
+// Degraded is recorded once when a dump finds none of its storages able to take it: the run goes on to the holding disk.
+type Degraded struct {
+	Reason string `json:"reason"`
 }
 
 // MediaError is a storage that could not take what it should have.
@@ -221,6 +254,9 @@ func (PartWritten) Kind() string    { return "part-written" }
 func (CopyFinished) Kind() string   { return "copy-finished" }
 func (CopyFailed) Kind() string     { return "copy-failed" }
 func (VolumeFinished) Kind() string { return "volume-finished" }
+func (VolumeDegraded) Kind() string { return "volume-degraded" }
+func (StorageChanged) Kind() string { return "storage-changed" }
+func (Degraded) Kind() string       { return "degraded" }
 func (MediaError) Kind() string     { return "media-error" }
 func (Note) Kind() string           { return "note" }
 func (HoldingLeft) Kind() string    { return "holding-left" }
@@ -241,6 +277,9 @@ var eventDecoders = map[string]func([]byte) (EventBody, error){
 	CopyFinished{}.Kind():   decode[CopyFinished],
 	CopyFailed{}.Kind():     decode[CopyFailed],
 	VolumeFinished{}.Kind(): decode[VolumeFinished],
+	VolumeDegraded{}.Kind(): decode[VolumeDegraded],
+	StorageChanged{}.Kind(): decode[StorageChanged],
+	Degraded{}.Kind():       decode[Degraded],
 	MediaError{}.Kind():     decode[MediaError],
 	Note{}.Kind():           decode[Note],
 	HoldingLeft{}.Kind():    decode[HoldingLeft],

@@ -18,7 +18,7 @@ import (
 var bodies = []catalog.EventBody{
 	catalog.RunStarted{}, catalog.Planned{}, catalog.Skipped{}, catalog.PlanFinished{}, catalog.DumpStarted{}, catalog.DumpProgress{},
 	catalog.DumpFinished{}, catalog.DumpFailed{}, catalog.VolumeStarted{}, catalog.PartWritten{}, catalog.CopyFinished{}, catalog.CopyFailed{},
-	catalog.VolumeFinished{}, catalog.MediaError{}, catalog.Note{}, catalog.HoldingLeft{}, catalog.NextVolumes{}, catalog.RunFinished{},
+	catalog.VolumeFinished{}, catalog.MediaError{}, catalog.VolumeDegraded{}, catalog.StorageChanged{}, catalog.Degraded{}, catalog.Note{}, catalog.HoldingLeft{}, catalog.NextVolumes{}, catalog.RunFinished{},
 }
 
 // Every kind comes back from its JSON as it was, with every field filled and with none.

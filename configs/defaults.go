@@ -18,7 +18,9 @@ const (
 	partUnit = 128 * KiB
 	// defaultParity is Amanda's: one member may be lost.
 	defaultParity = 1
-	// memberBlock is what a parity set writes to one of its members at a time; see Amanda's RAIT device.
+	// amandaMembers is the largest set in Amanda's form, which has one member of parity; see package vtape/rait.
+	amandaMembers = 5
+	// memberBlock is what such a set writes to one of its members at a time; see Amanda's RAIT device.
 	memberBlock = 32 * KiB
 	// maxDefaultPart is large enough that headers do not count, and small enough to write again after a fault.
 	maxDefaultPart = 1 * GiB

@@ -85,16 +85,16 @@ type Vault struct {
 // On tells whether the storage is a vault.
 func (v Vault) On() bool { return v.From != "" }
 
-// Data gives the number of a parity set's members that hold data and no parity, at least 1.
-func (s Storage) Data() int { return max(len(s.Members)-max(s.Parity, defaultParity), 1) }
+// dataMembers is the number of a parity set's members that hold data and no parity, at least 1.
+func (s Storage) dataMembers() int { return max(len(s.Members)-max(s.Parity, defaultParity), 1) }
 
-// partUnit is what the length of a part is a multiple of: so that nothing is padded but a dump's end, it is a whole number
-// of stripes, which are one block of each data member.
+// partUnit is what the length of a part is a multiple of. A set in Amanda's form fills the last stripe of a part with
+// zeros, so there only the end of a dump may be less than a whole stripe: one block of each data member.
 func (s Storage) partUnit() Size {
-	if s.Device != DeviceRAIT {
+	if s.Device != DeviceRAIT || s.Parity > 1 || len(s.Members) > amandaMembers {
 		return partUnit
 	}
-	stripe := memberBlock * Size(s.Data())
+	stripe := memberBlock * Size(s.dataMembers())
 	unit := Size(partUnit)
 	for unit%stripe != 0 {
 		unit += partUnit

@@ -18,8 +18,8 @@ const (
 	maxConnections = 64
 	// maxPrefix leaves room in a key (1024 bytes) for what the device puts behind it.
 	maxPrefix = 512
-	// maxMembers is the limit of the arithmetic of parity in GF(2^8).
-	maxMembers = 256
+	// maxMembers is the limit of package vtape/rait.
+	maxMembers = 32
 )
 
 // deviceKeys are the keys that belong to one kind of device only.
@@ -96,8 +96,8 @@ func (k check) s3(path string, s S3) {
 	k.must(s.Rate >= 0, join(path, "rate"), "must not be negative", "0 means no limit")
 	k.must(s.Connections >= 0 && s.Connections <= maxConnections, join(path, "connections"),
 		fmt.Sprintf("must be 0 to %d", maxConnections), "")
-	k.must(s.PieceSize == 0 || s.PieceSize >= minPiece && s.PieceSize <= maxPiece, join(path, "piece-size"),
-		fmt.Sprintf("%s is not %s to %s", s.PieceSize, minPiece, maxPiece), "S3 takes no smaller pieces but the last")
+	k.must(s.PieceSize == 0 || s.PieceSize >= minPiece && s.PieceSize <= maxPiece && s.PieceSize%partUnit == 0, join(path, "piece-size"),
+		fmt.Sprintf("%s is not a multiple of %s from %s to %s", s.PieceSize, partUnit, minPiece, maxPiece), "S3 takes no smaller pieces but the last")
 	k.encryption(path, s)
 	k.must((s.Lock == "") == (s.LockDays == 0), path, "lock and lock-days go together", "lock-days: 30d locks what is written for 30 days")
 	if s.StorageClass == "GLACIER" || s.StorageClass == "DEEP_ARCHIVE" {
@@ -108,14 +108,14 @@ func (k check) s3(path string, s S3) {
 func (k check) encryption(path string, s S3) {
 	at := join(path, "encryption")
 	switch s.Encryption {
-	case "", "AES256", "aws:kms", "aws:kms:dsse":
+	case "", "AES256", "aws:kms":
 	default:
 		k.fail(at, problem{
-			Message: fmt.Sprintf("%q is not AES256, aws:kms or aws:kms:dsse", s.Encryption),
-			Hint:    didYouMean(s.Encryption, []string{"AES256", "aws:kms", "aws:kms:dsse"}),
+			Message: fmt.Sprintf("%q is not AES256 or aws:kms", s.Encryption),
+			Hint:    didYouMean(s.Encryption, []string{"AES256", "aws:kms"}),
 		})
 	}
-	k.must(s.KMSKey == "" || strings.HasPrefix(s.Encryption, "aws:kms"), join(path, "kms-key"), "needs encryption: aws:kms", "")
+	k.must(s.KMSKey == "" || s.Encryption == "aws:kms", join(path, "kms-key"), "needs encryption: aws:kms", "")
 }
 
 // prefix checks what the keys begin with. It ends with a mark, so that no prefix of a volume begins with another's.

@@ -53,7 +53,7 @@ func (k check) partSize(path string, s Storage) {
 	}
 	hint := "so that parts fit on parity sets, too"
 	if unit != partUnit {
-		hint = fmt.Sprintf("so that parts are whole stripes over %d data members and fit on other sets, too", s.Data())
+		hint = fmt.Sprintf("so that parts are whole stripes over %d data members and fit on other sets, too", s.dataMembers())
 	}
 	k.must(s.PartSize > 0 && s.PartSize%unit == 0, at, fmt.Sprintf("%s is not a multiple of %s", s.PartSize, unit), hint)
 	k.must(s.PartSize+2*headerBlock <= s.VolumeSize, at,

@@ -2,8 +2,11 @@ package reports
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Bits of the exit status, Amanda's.
@@ -86,8 +89,8 @@ func copyFailures(t *trail) []Failure {
 		case f != nil:
 			failed[c.storage] = true
 			ref := DumpRef{DLE: f.DLE, Level: f.Level, Stamp: t.Stamp}
-			failure := Failure{Kind: FailureCopy, Dump: &ref, Storage: f.Storage, Parts: f.Parts, Held: f.Held, Text: f.Error}
-			failure.Lost = !f.Held && !t.onVolumes()
+			failure := Failure{Kind: FailureCopy, Dump: &ref, Storage: f.Storage, Parts: f.Parts, Held: f.Held, Elsewhere: f.Elsewhere, Text: f.Error}
+			failure.Lost = !f.Held && !f.Elsewhere && !t.onVolumes()
 			if t.lastCopy(c.storage).finished != nil {
 				failure.Kind = FailureWillRetry
 			}
@@ -130,7 +133,8 @@ func ExitStatus(r Report) int {
 }
 
 // Subject is the subject of the mail: `ORG[ FAIL:| MISSING:| MEDIA:| STRANGE:] HOLDFAST MAIL REPORT FOR October 31, 2026`.
-// The first tag that applies is shown, the gravest first. Dumps left on the holding disk count as a matter of media.
+// The first tag that applies is shown, the gravest first. Dumps left on the holding disk count as a matter of media. A run in
+// degraded mode says so after the tag, with what it left on the holding disk.
 func (r Report) Subject() string {
 	status := ExitStatus(r)
 	tag := ""
@@ -148,6 +152,10 @@ func (r Report) Subject() string {
 	if r.Head.Command == "flush" {
 		program = "HOLDFAST FLUSH"
 	}
-	words := []string{oneLine(r.Head.Org), tag, program, "MAIL REPORT FOR", r.Head.Date}
+	degraded := ""
+	if r.Head.Degraded != "" {
+		degraded = fmt.Sprintf("DEGRADED, %s ON THE HOLDING DISK:", humanize.IBytes(uint64(max(0, r.Holding.Bytes))))
+	}
+	words := []string{oneLine(r.Head.Org), tag, degraded, program, "MAIL REPORT FOR", r.Head.Date}
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }

@@ -58,8 +58,8 @@ func (n *night) head(unfinished RunStatus) Head {
 		Org: n.started.Org, Host: n.started.Host, Config: n.started.Config, Version: n.started.Version,
 		Command: cmp.Or(n.started.Command, n.run.Command), Stamp: n.run.Stamp,
 		// The stamp is in local time already: the date must not move with the reader's place.
-		Date:   n.run.Stamp.Time(time.UTC).Format(dateLayout),
-		Status: unfinished, Started: n.run.Started.UTC(), LastEvent: n.lastEvent.UTC(),
+		Date:     n.run.Stamp.Time(time.UTC).Format(dateLayout),
+		Degraded: n.degraded, Status: unfinished, Started: n.run.Started.UTC(), LastEvent: n.lastEvent.UTC(),
 	}
 	if n.finished != nil {
 		h.Status, h.ExitStatus, h.Cancelled = RunDone, n.finished.ExitStatus, n.finished.Cancelled
@@ -166,7 +166,7 @@ func (n *night) row(t *trail, status RunStatus) Row {
 	} else if held, ok := n.heldBytes(t); ok {
 		row.OutBytes = &held
 	}
-	for _, c := range t.lastCopies() {
+	for _, c := range n.lastCopies(t) {
 		if status == RunRunning && c.finished == nil && c.failed == nil {
 			continue // it would look cut short
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"holdfast/catalog"
@@ -19,6 +20,8 @@ type night struct {
 	planSeconds float64
 	trails      map[dumpKey]*trail
 	storages    []*StorageUse
+	states      []catalog.StorageChanged // the latest of each storage, the main one first
+	degraded    string                   // why the run went on without volumes; empty when it did not
 	volumes     []*VolumeUse
 	mediaErrors []catalog.MediaError
 	notes       []ProgramNote
@@ -175,13 +178,44 @@ func (n *night) mediaEvent(at time.Time, body catalog.EventBody) {
 		v.Bytes, v.Closed = b.Bytes, true
 		n.notes = append(n.notes, ProgramNote{"taper", fmt.Sprintf("tape %s kb %d fm %d [OK]", b.Label, b.Bytes>>10, b.Files)})
 	case catalog.MediaError:
-		s := n.storage(b.Storage)
-		s.Errors = append(s.Errors, b.Error)
-		n.mediaErrors = append(n.mediaErrors, b)
+		n.mediaError(b)
+	case catalog.VolumeDegraded:
+		n.mediaError(catalog.MediaError{
+			Storage: b.Storage, Hint: fmt.Sprintf("it can be read; `holdfast volume repair %s` writes what is missing", b.Label),
+			Error: fmt.Sprintf("volume %s was written without %s: %s", b.Label, strings.Join(b.Members, ", "), b.Error),
+		})
+	case catalog.StorageChanged:
+		n.storageChanged(b)
+	case catalog.Degraded:
+		n.degraded = b.Reason
 	case catalog.NextVolumes:
 		s := n.storage(b.Storage)
 		s.Next, s.NextNew, s.NextKnown = append([]catalog.Label{}, b.Labels...), b.New, true
 	}
+}
+
+func (n *night) mediaError(b catalog.MediaError) {
+	s := n.storage(b.Storage)
+	s.Errors = append(s.Errors, b.Error)
+	n.mediaErrors = append(n.mediaErrors, b)
+}
+
+func (n *night) storageChanged(b catalog.StorageChanged) {
+	n.storage(b.Storage)
+	if at := n.rank(b.Storage); at < len(n.states) {
+		n.states[at] = b
+		return
+	}
+	n.states = append(n.states, b)
+}
+
+// rank is the place of a storage in the run's order; those that it did not name come last.
+func (n *night) rank(storage string) int {
+	at := slices.IndexFunc(n.states, func(s catalog.StorageChanged) bool { return s.Storage == storage })
+	if at < 0 {
+		return len(n.states)
+	}
+	return at
 }
 
 func (n *night) volumeStarted(b catalog.VolumeStarted) {
@@ -282,8 +316,9 @@ func (t *trail) lastCopy(storage string) *copyTrail {
 	return nil
 }
 
-// lastCopies gives the latest attempt for each storage, in the order in which the storages first took part.
-func (t *trail) lastCopies() []*copyTrail {
+// lastCopies gives the latest attempt for each storage: in the run's order of storages, else in that in which they first took
+// part.
+func (n *night) lastCopies(t *trail) []*copyTrail {
 	var last []*copyTrail
 	for _, c := range t.copies {
 		at := slices.IndexFunc(last, func(o *copyTrail) bool { return o.storage == c.storage })
@@ -293,6 +328,7 @@ func (t *trail) lastCopies() []*copyTrail {
 			last[at] = c
 		}
 	}
+	slices.SortStableFunc(last, func(a, b *copyTrail) int { return cmp.Compare(n.rank(a.storage), n.rank(b.storage)) })
 	return last
 }
 

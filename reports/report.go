@@ -47,6 +47,8 @@ type Head struct {
 	// ExitStatus is Amanda's bit sum: 1 error, 2 strange, 4 a DLE failed, 8 a result missing, 16 media.
 	ExitStatus int  `json:"exit_status"`
 	Cancelled  bool `json:"cancelled"`
+	// Degraded is why the run went on without volumes, leaving dumps on the holding disk; empty when it did not.
+	Degraded string `json:"degraded,omitempty"`
 	// Started and LastEvent bound what is known of the run; LastEvent is the end of a run that is done.
 	Started   time.Time `json:"started"`
 	LastEvent time.Time `json:"last_event"`
@@ -101,11 +103,13 @@ type Failure struct {
 	// Storage and Parts are set when the dump failed on its way to volumes: where, and how many parts had been written.
 	Storage string `json:"storage,omitempty"`
 	Parts   int    `json:"parts,omitempty"`
-	// Held tells that the dump is safe on the holding disk, Lost that it is neither there nor on any other volume.
-	Held bool   `json:"held,omitempty"`
-	Lost bool   `json:"lost,omitempty"`
-	Text string `json:"text"`
-	Hint string `json:"hint,omitempty"`
+	// Held tells that the dump is safe on the holding disk, Elsewhere that it is on other volumes since earlier, Lost that it
+	// is nowhere.
+	Held      bool   `json:"held,omitempty"`
+	Elsewhere bool   `json:"elsewhere,omitempty"`
+	Lost      bool   `json:"lost,omitempty"`
+	Text      string `json:"text"`
+	Hint      string `json:"hint,omitempty"`
 }
 
 // LevelCount is how many there were at a level.

@@ -96,6 +96,7 @@ var scenarios = []struct {
 	{"long", "k", longNight, 0, ""},
 	{"held", "k", heldNight, 0, "MEDIA:"},
 	{"lost", "k", lostNight, 8, "MISSING:"},
+	{"degraded", "k", degradedNight, 16, "MEDIA: DEGRADED, 12 MiB ON THE HOLDING DISK:"},
 }
 
 // normalNight is a first night: everything full, one volume.
@@ -335,5 +336,40 @@ func lostNight() *night {
 	n.add(1, catalog.PlanFinished{Seconds: 1})
 	n.dump("web01", 0, mib, 1)
 	n.add(0, catalog.HoldingLeft{}, catalog.RunFinished{Seconds: 2, ExitStatus: 8})
+	return n
+}
+
+// degradedNight has a main storage that takes one dump and then ends, a second one that is dead, and a third that writes a
+// volume without one of its members: what it alone takes is safe, the rest stays on the holding disk.
+func degradedNight() *night {
+	n := newNight("20261114190905", "run")
+	n.add(0, catalog.StorageChanged{Storage: "vtapes", State: catalog.StorageLooking}, catalog.StorageChanged{Storage: "cloud", State: catalog.StorageLooking},
+		catalog.StorageChanged{Storage: "set", State: catalog.StorageLooking})
+	n.plan("db", 0, 10*mib, "")
+	n.plan("mail", 0, 11*mib, "")
+	n.plan("web01", 1, mib, "")
+	n.add(1, catalog.PlanFinished{Seconds: 1}, catalog.StorageChanged{Storage: "set", State: catalog.StorageReady},
+		catalog.StorageChanged{Storage: "vtapes", State: catalog.StorageReady}, catalog.VolumeStarted{Storage: "set", Label: "SET01", Slot: "1", Capacity: 80 * mib},
+		catalog.StorageChanged{Storage: "cloud", State: catalog.StorageOff, Text: "no volume: connection refused"},
+		catalog.MediaError{Storage: "cloud", Error: "no volume: connection refused"},
+		catalog.VolumeStarted{Storage: "vtapes", Label: "DAY007", Slot: "7", Capacity: 20 * mib})
+	n.dump("db", 0, 10*mib, 2)
+	n.write("set", "SET01", "db", 0, 10*mib)
+	n.write("vtapes", "DAY007", "db", 0, 10*mib)
+	full := catalog.MediaError{Storage: "vtapes", Error: "no volume: 1 volume filled; run-volumes: 1 allows no more"}
+	n.add(0, catalog.VolumeFinished{Storage: "vtapes", Label: "DAY007", Bytes: 10*mib + 2<<15, Files: 1},
+		catalog.StorageChanged{Storage: "vtapes", State: catalog.StorageOff, Text: full.Error}, full, catalog.Degraded{Reason: full.Error})
+	n.dump("mail", 0, 11*mib, 2)
+	n.dump("web01", 1, mib, 2)
+	for dle, level := range map[string]catalog.Level{"mail": 0, "web01": 1} {
+		n.add(0, catalog.CopyFailed{Storage: "vtapes", DLE: vm(dle), Level: level, Stamp: n.run.Stamp, Error: full.Error, Held: true})
+	}
+	old := catalog.CopyFailed{Storage: "set", DLE: vm("db"), Level: 1, Stamp: "20261113190905", Error: "volume DAY005: input/output error", Elsewhere: true}
+	n.add(0, old, catalog.VolumeFinished{Storage: "set", Label: "SET01", Bytes: 10*mib + 2<<15, Files: 1},
+		catalog.VolumeDegraded{Storage: "set", Label: "SET01", Members: []string{"disk3"}, Error: "disk3: input/output error"},
+		catalog.HoldingLeft{Bytes: 12 * mib, Dumps: []catalog.HeldDump{{DLE: vm("mail"), Stamp: n.run.Stamp, Bytes: 11 * mib},
+			{DLE: vm("web01"), Level: 1, Stamp: n.run.Stamp, Bytes: mib}}},
+		catalog.NextVolumes{Storage: "vtapes", Labels: []catalog.Label{"DAY001"}}, catalog.NextVolumes{Storage: "set", New: 1},
+		catalog.RunFinished{Seconds: 9})
 	return n
 }

@@ -18,6 +18,19 @@ type StatusReport struct {
 	Dumps    []DumpStatus `json:"dumps"`
 	Totals   []StateTotal `json:"totals"`
 	Volumes  []VolumeUse  `json:"volumes"`
+	// Storages are those the run writes to, the main one first.
+	Storages []StorageStatus `json:"storages"`
+}
+
+// StorageStatus is how a storage stands.
+type StorageStatus struct {
+	Storage string               `json:"storage"`
+	State   catalog.StorageState `json:"state"`
+	Text    string               `json:"text,omitempty"` // why it is off
+	// Volumes are begun in this run; Dumps are wholly on them, Bytes in all.
+	Volumes int   `json:"volumes"`
+	Dumps   int   `json:"dumps"`
+	Bytes   int64 `json:"bytes"`
 }
 
 // DumpState is how far a dump has come, up to the end of dumping; its copies tell the rest.
@@ -106,8 +119,31 @@ func Status(run catalog.Run, events []catalog.Event, now time.Time, alive bool) 
 		s.Dumps = append(s.Dumps, n.dumpStatus(t, s.Head.Status == RunRunning))
 	}
 	s.Totals = totals(s.Dumps)
+	s.Storages = n.storageStatus()
 	s.Head.ExitStatus = ExitStatus(n.report(unfinished))
 	return s
+}
+
+func (n *night) storageStatus() []StorageStatus {
+	all := []StorageStatus{}
+	for _, state := range n.states {
+		s := StorageStatus{Storage: state.Storage, State: state.State, Text: state.Text}
+		for _, v := range n.volumes {
+			if v.Storage == state.Storage {
+				s.Volumes++
+				s.Bytes += v.Bytes
+			}
+		}
+		for _, t := range n.trails {
+			for _, c := range t.copies {
+				if c.storage == state.Storage && c.finished != nil {
+					s.Dumps++
+				}
+			}
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // StatusJSON writes the status as one JSON object.
@@ -151,7 +187,7 @@ func (n *night) dumpStatus(t *trail, running bool) DumpStatus {
 func (n *night) copyStatus(t *trail, d *DumpStatus, running bool) {
 	held, isHeld := n.heldBytes(t)
 	d.Held = isHeld
-	for _, c := range t.lastCopies() {
+	for _, c := range n.lastCopies(t) {
 		d.Copies = append(d.Copies, c.status())
 		if c.finished != nil && d.State == StateFlush {
 			d.Bytes = c.finished.Bytes

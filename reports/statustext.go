@@ -19,6 +19,7 @@ func StatusText(w io.Writer, s StatusReport, o TextOptions) error {
 		p.loc = time.UTC
 	}
 	p.statusHead(s)
+	p.statusStorages(s)
 	p.statusDumps(s)
 	p.statusTotals(s)
 	p.statusVolumes(s)
@@ -41,6 +42,20 @@ func (p *printer) statusHead(s StatusReport) {
 		p.printf("Planning for %s (min:sec)\n", minutesSeconds(s.Now.Sub(h.Started).Seconds()))
 	default:
 		p.printf("Running for %s (min:sec)\n", minutesSeconds(s.Now.Sub(h.Started).Seconds()))
+	}
+}
+
+// statusStorages has a line for each storage.
+func (p *printer) statusStorages(s StatusReport) {
+	for _, st := range s.Storages {
+		words := string(st.State)
+		if st.Text != "" {
+			words += ": " + oneLine(st.Text)
+		}
+		if st.Volumes > 0 {
+			words += fmt.Sprintf(" (%d %s, %d %s written, %s)", st.Volumes, plural(st.Volumes, "tape"), st.Dumps, plural(st.Dumps, "dump"), p.unit.sized(st.Bytes))
+		}
+		p.printf("Storage %s: %s\n", quoted(st.Storage), words)
 	}
 }
 

@@ -1,7 +1,9 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -78,17 +80,29 @@ func (p *printer) usage() {
 		return
 	}
 	rows := [][]string{{"Label", "Time", "Size", "%", "DLEs", "Parts"}}
-	for _, v := range p.Usage {
+	usage := p.usageByStorage()
+	for _, v := range usage {
 		rows = append(rows, []string{oneLine(string(v.Label)), hoursMinutes(v.Seconds), p.unit.sized(v.Bytes),
 			ratio(100*float64(v.Bytes), float64(v.CapacityBytes)), fmt.Sprint(v.Dumps), fmt.Sprint(v.Parts)})
 	}
 	widths := []int{19, 5, 11, 5, 4, 5}
 	grow(widths, rows)
 	p.title("USAGE BY TAPE")
-	for _, r := range rows {
+	for i, r := range rows {
+		if i > 0 && len(p.Storages) > 1 && (i == 1 || usage[i-1].Storage != usage[i-2].Storage) {
+			p.printf("  storage '%s':\n", oneLine(usage[i-1].Storage))
+		}
 		p.printf("  %s  %s  %s  %s  %s %s\n", padRight(r[0], widths[0]), padLeft(r[1], widths[1]), padLeft(r[2], widths[2]),
 			padLeft(r[3], widths[3]), padLeft(r[4], widths[4]), padLeft(r[5], widths[5]))
 	}
+}
+
+// usageByStorage gives the volumes with those of each storage together, in the order of the storages.
+func (p *printer) usageByStorage() []VolumeUse {
+	rank := func(v VolumeUse) int {
+		return slices.IndexFunc(p.Storages, func(s StorageUse) bool { return s.Storage == v.Storage })
+	}
+	return slices.SortedStableFunc(slices.Values(p.Usage), func(a, b VolumeUse) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // holding lists what is left on the holding disk: Amanda shows it only as blank columns.

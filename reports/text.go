@@ -97,6 +97,9 @@ func (p *printer) media() {
 			fmt.Fprintf(&b, "*** A TAPE ERROR OCCURRED%s: [%s].\n", storageText(" on", s.Storage, several), oneLine(e))
 		}
 	}
+	if p.Head.Degraded != "" {
+		fmt.Fprintf(&b, "*** DEGRADED: no volume could be written for some dumps: [%s].\n", oneLine(p.Head.Degraded))
+	}
 	b.WriteString(p.holdingRemark())
 	for _, s := range p.Storages {
 		b.WriteString(nextText(s, several))
@@ -217,6 +220,9 @@ func (p *printer) copyFailure(f Failure, text string) string {
 	safe := ""
 	if f.Held {
 		safe = "; safe on the holding disk"
+	}
+	if f.Elsewhere {
+		safe = "; whole on other volumes"
 	}
 	switch {
 	case f.Parts > 0:

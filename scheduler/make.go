@@ -34,6 +34,7 @@ func Make(in Input) Plan {
 			plan.Skipped = append(plan.Skipped, Skip{DLE: c.img.DLE, Level: c.entry.Level, Reason: c.dropped, Failure: true})
 			continue
 		}
+		c.entry.Degraded = c.degraded
 		plan.Entries = append(plan.Entries, c.entry)
 	}
 	slices.SortStableFunc(plan.Skipped, func(a, b Skip) int { return byName(a.DLE, b.DLE) })

@@ -104,6 +104,9 @@ type Entry struct {
 	Note string
 	// Late is set when a full that is overdue was put off again.
 	Late bool
+	// Degraded is the incremental that the image gets instead of this full when no volume can be written; nil when there is
+	// none, and then Reason says why.
+	Degraded *Entry
 }
 
 // Skip is an image that gets nothing tonight.

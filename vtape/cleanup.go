@@ -5,6 +5,13 @@ import "context"
 // Cleaner is a Device that a crash may leave with more than its files: uploads that were never ended, data without a
 // header.
 type Cleaner interface {
-	// CleanUp removes what belongs to no file, and names it. Nobody may be writing to the volume.
-	CleanUp(ctx context.Context) (removed []string, err error)
+	// CleanUp removes what belongs to no file, and counts it. Nobody may be writing to the volume.
+	CleanUp(ctx context.Context) (removed int, err error)
+}
+
+// Remover is a Device that can remove single files.
+type Remover interface {
+	// Remove removes a file other than the label, durably; ErrNoFile when there is none. The caller has made sure that
+	// nothing is lost with it.
+	Remove(ctx context.Context, number int) error
 }

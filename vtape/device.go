@@ -96,6 +96,10 @@ type PartReader interface {
 	SizeBytes() int64
 }
 
+// Striped is a Device that fills a part up with zeros to whole stripes when its length is not a multiple of AlignBytes,
+// which is itself one of PartAlign. Parts that others follow should have such a length.
+type Striped interface{ AlignBytes() int64 }
+
 // Redundant is a Device that can read the same bytes in more than one way, such as a parity set. Reading does not look
 // for bytes that are wrong on one of its members; who finds by a checksum that some are tries the variants.
 type Redundant interface {
@@ -108,8 +112,7 @@ type Redundant interface {
 // Mender is a Device on which single files can be replaced. A parity set needs it of its members to write anew what is
 // wrong on them, and to take back what it has written of a part that came to nothing.
 type Mender interface {
-	// Remove removes a file other than the label, durably; ErrNoFile when there is none.
-	Remove(ctx context.Context, number int) error
+	Remover
 	// Relabel replaces the label's header by another for the same label (its stamp, what a set says in it) and leaves the
 	// files as they are. The volume has one of the two at any time.
 	Relabel(ctx context.Context, label Header) error

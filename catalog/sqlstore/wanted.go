@@ -28,6 +28,15 @@ func wantCopies(ctx context.Context, tx *sql.Tx, wanted []catalog.Wanted) error 
 	return nil
 }
 
+// WantedOf names the storages that a dump is still to be written to, in order.
+func (s *Store) WantedOf(ctx context.Context, id catalog.DumpID) ([]string, error) {
+	storages, err := list(ctx, s.read, scanString[string], `SELECT storage FROM wanted_copies WHERE dump = $1 ORDER BY storage`, id)
+	if err != nil {
+		return nil, fmt.Errorf("wanted copies of %s: %w", id, err)
+	}
+	return storages, nil
+}
+
 // WantedCopies lists the copies that are still to be made, those of the oldest dumps first, then by dump and storage.
 func (s *Store) WantedCopies(ctx context.Context) ([]catalog.Wanted, error) {
 	scan := func(row rowScanner) (catalog.Wanted, error) {

@@ -14,6 +14,7 @@ import (
 	"holdfast/dumpers"
 	"holdfast/internal/vfs"
 	"holdfast/vtape"
+	"holdfast/vtape/dir"
 	"holdfast/vtape/library"
 )
 
@@ -123,7 +124,7 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings) {
 			f.add(SeverityWarning, slotHint(slot), "storage %s: slot %s: %v", st.Name, slot.Slot, slot.Err)
 			continue
 		}
-		if err := writable(n.FS, library.SlotPath(st.Path, slot.Slot)); err != nil {
+		if err := writable(n.FS, dir.SlotPath(st.Path, slot.Slot)); err != nil {
 			f.add(SeverityError, "does it belong to this user? Is the file system mounted read-only?", "storage %s: slot %s: %v", st.Name, slot.Slot, err)
 		}
 	}

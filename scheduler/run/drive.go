@@ -15,6 +15,7 @@ func (s *session) drive(ctx context.Context, plan scheduler.Plan) error {
 	open := map[catalog.DLE]bool{} // neither done nor failed yet
 	for _, e := range pending {
 		open[e.DLE] = true
+		s.expect(e, 1)
 	}
 	type outcome struct {
 		dle catalog.DLE

@@ -42,8 +42,10 @@ func (s *session) dump(ctx context.Context, e scheduler.Entry) error {
 	if !ok {
 		return fmt.Errorf("%s: planned, but not in the configuration", e.DLE)
 	}
-	d := &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), entry: e, started: s.Now(), level: e.Level}
-	made, err := d.make(ctx)
+	defer s.expect(e, -1)
+	defer s.degraded.settled(e.DLE)
+	d := &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), started: s.Now(), level: e.Level}
+	made, err := d.degradedOr(ctx, e)
 	d.base.close()
 	var fatal *catalogError
 	if errors.As(err, &fatal) {
@@ -55,6 +57,19 @@ func (s *session) dump(ctx context.Context, e scheduler.Entry) error {
 		})
 	}
 	return d.finished(ctx, made)
+}
+
+// degradedOr makes the dump that was planned, or what is left of it without volumes.
+func (d *dumping) degradedOr(ctx context.Context, planned scheduler.Entry) (catalog.Dump, error) {
+	e, why, err := d.degrade(ctx, planned)
+	if err != nil {
+		return catalog.Dump{}, err
+	}
+	d.entry, d.level = e, e.Level
+	if why != "" {
+		d.remark(why)
+	}
+	return d.make(ctx)
 }
 
 // catalogError is a failure to record: the run cannot go on, for nothing it does would count.
@@ -134,6 +149,9 @@ func (d *dumping) place(ctx context.Context, view dumpers.BlockView, info dumper
 		made, err := d.toHolding(ctx, prepared, info)
 		if !errors.Is(err, holding.ErrNoRoom) || d.kind.Holding == configs.HoldingRequired || d.options.NoTaper {
 			return made, err
+		}
+		if targets := d.targets(d.id()); !able(targets) {
+			return made, fmt.Errorf("%w; %w", err, offReason(targets))
 		}
 		d.remark("holding disk has no room: dumped straight to a volume")
 	}

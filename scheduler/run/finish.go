@@ -65,11 +65,17 @@ func (s *session) leftovers(ctx context.Context) error {
 	if err := s.pruneMaps(ctx); err != nil {
 		return err
 	}
-	next, err := s.nextVolumes(ctx)
-	if err != nil {
-		return s.event(ctx, catalog.Note{Program: "taper", Text: err.Error()})
+	for _, w := range s.writers {
+		var event catalog.EventBody
+		event, err = w.NextVolumes(ctx)
+		if err != nil {
+			event = catalog.Note{Program: "taper", Text: err.Error()}
+		}
+		if err := s.event(ctx, event); err != nil {
+			return err
+		}
 	}
-	return s.event(ctx, next)
+	return nil
 }
 
 // send mails the report to those who asked for it.

@@ -64,7 +64,7 @@ func (n *Night) writeBlankLabel(ctx context.Context, lib *library.Library, slot 
 	if err != nil {
 		return fmt.Errorf("label slot %s: %w", slot, err)
 	}
-	dev, err := lib.LoadForWriting(slot)
+	dev, err := lib.LoadForWriting(ctx, slot)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"holdfast/vtape/library"
 )
 
-// Opener opens the libraries of storages.
+// Opener opens the libraries of storages. It is the only place that knows which kinds of device there are.
 type Opener struct {
 	FS vfs.FS
 	// Now is the clock; object locks are reckoned from it.
@@ -17,24 +17,33 @@ type Opener struct {
 	// Note is told what the administrator should know though the work goes on (a member of a parity set is missing); nil for
 	// none. It may be called from several goroutines.
 	Note func(text string)
+	// Mounts calls the mount commands of storages. Nil: they are not called, and a library that is away stays away.
+	Mounts *Mounts
 }
 
-// Open opens the library of a storage. It gives vtape.ErrAbsent when it is not there.
-func (o Opener) Open(_ context.Context, st configs.Storage) (*library.Library, error) {
-	return library.Open(o.FS, libraryOptions(st))
+// Open opens the library of a storage. It gives vtape.ErrAbsent when it is not there. Then the storage's mount command is
+// called first; its error is in ours.
+func (o Opener) Open(ctx context.Context, st configs.Storage) (*library.Library, error) {
+	shelf, err := o.shelf(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Mounts.reach(ctx, st, shelf); err != nil {
+		return nil, err
+	}
+	return library.New(shelf, library.Options{Storage: st.Name, Label: st.Label}), nil
 }
 
 // Create makes the library of a storage, or what it lacks of one. Nothing that is there is changed.
-func (o Opener) Create(_ context.Context, st configs.Storage) error {
-	return library.Create(o.FS, libraryOptions(st))
-}
-
-// libraryOptions are what the configuration says of a library.
-func libraryOptions(st configs.Storage) library.Options {
-	return library.Options{
-		Root: st.Path, Slots: st.Slots, Storage: st.Name, Label: st.Label, CapacityBytes: int64(st.VolumeSize),
+func (o Opener) Create(ctx context.Context, st configs.Storage) error {
+	shelf, err := o.shelf(ctx, st)
+	if err != nil {
+		return err
 	}
+	return shelf.Create(ctx)
 }
 
 // Opener opens the site's libraries.
-func (n *Night) Opener() Opener { return Opener{FS: n.FS, Now: n.Now} }
+func (n *Night) Opener() Opener {
+	return Opener{FS: n.FS, Now: n.Now, Note: n.MediaNote, Mounts: n.Mounts}
+}

@@ -21,8 +21,8 @@ import (
 	"holdfast/dumpers"
 	"holdfast/internal/vfs"
 	"holdfast/reports"
+	"holdfast/scheduler/run/taping"
 	"holdfast/vtape/holding"
-	"holdfast/vtape/library"
 )
 
 // Night is everything a run works with. It can be used for one run after another, not for two at once.
@@ -41,6 +41,10 @@ type Night struct {
 	// Host and Version stand in the report; PID tells others whether the run is alive.
 	Host, Version string
 	PID           int
+	// MediaNote is told what is amiss with media though the work goes on; see Opener.Note. Nil: nobody is told.
+	MediaNote func(text string)
+	// Mounts calls the mount commands of storages; nil: they are not called.
+	Mounts *Mounts
 	// Workers is how many cores one dump may use; 0 for all.
 	Workers int
 }
@@ -81,16 +85,14 @@ type session struct {
 	options Options
 	stamp   catalog.Stamp
 	started time.Time
-	storage configs.Storage
-	library *library.Library
 	holding *holding.Holding
-	taper   *taperLoop
 	maps    MapStore
 	known   knownDumps
-	// badSlots are those that could not be labelled in this run, with the reason. The taper's goroutine has it.
-	badSlots map[string]error
-	// recording is the id of the catalog record while it is written; empty before. The taper's goroutine has it.
-	recording catalog.DumpID
+	// storages are the direct ones of this run, the main one first; writers write to them, in the same order.
+	storages []configs.Storage
+	writers  []*taping.Writer
+	held     *heldDumps
+	degraded degradation
 	// remaking is held while a block map is made anew.
 	remaking sync.Mutex
 }
@@ -111,8 +113,8 @@ func (n *Night) start(ctx context.Context, o Options) (*session, error) {
 		}
 		stamp = catalog.NewStamp(at.Add(time.Second))
 	}
-	s := &session{Night: n, options: o, stamp: stamp, started: started, badSlots: map[string]error{}}
-	s.storage = n.Config.MainStorage()
+	s := &session{Night: n, options: o, stamp: stamp, started: started, held: newHeldDumps()}
+	s.degraded.admitted = map[catalog.DLE]int64{}
 	s.holding = openHolding(n.FS, n.Config)
 	s.maps = n.Maps()
 	run := catalog.Run{Stamp: stamp, Command: o.Command, Started: started, PID: n.PID}
@@ -126,26 +128,39 @@ func (n *Night) start(ctx context.Context, o Options) (*session, error) {
 
 // work is the night between its first event and its last.
 func (s *session) work(ctx context.Context) error {
+	s.storages = s.ChooseStorages(ctx)
 	if err := s.reap(ctx); err != nil {
 		return fmt.Errorf("clean up after an earlier run: %w", err)
 	}
-	backlog, err := s.backlog(ctx)
-	if err != nil {
+	if err := s.startWriters(ctx); err != nil {
 		return err
 	}
-	s.startTaper(ctx, backlog)
-	if s.options.Command != CommandFlush {
-		err = s.dumpAll(ctx, backlog)
+	err := s.fillStorages(ctx)
+	if err := errors.Join(err, s.closeWriters(ctx)); err != nil {
+		return err
 	}
-	return errors.Join(err, s.taper.stop())
+	return s.erase(ctx)
 }
 
-func (s *session) dumpAll(ctx context.Context, backlog []catalog.Holding) error {
-	plan, err := s.plan(ctx, backlog)
+// fillStorages hands the writers what there is to write, and waits until they have done what they can.
+func (s *session) fillStorages(ctx context.Context) error {
+	backlog, err := s.queueBacklog(ctx)
 	if err != nil {
 		return err
 	}
-	return s.drive(ctx, plan)
+	if s.options.Command != CommandFlush {
+		plan, err := s.plan(ctx, backlog)
+		if err != nil {
+			return err
+		}
+		if err := s.drive(ctx, plan); err != nil {
+			return err
+		}
+	}
+	for _, w := range s.writers {
+		w.Settle()
+	}
+	return s.catchUp(ctx)
 }
 
 // event records what happened. It is written also when the run is being cancelled: the report must tell.

@@ -480,9 +480,14 @@ func TestKeepsLatestWhole(t *testing.T) {
 	ctx := context.Background()
 	s := newSite(t, newImages(t, 4), siteYAML)
 	defer s.close()
+	plain := s.config.Storage["vtapes"]
+	keeping := plain
+	keeping.KeepVolumes = plain.Slots - plain.RunVolumes // else the first ones would be used again at once
+	s.config.Storage["vtapes"] = keeping
 	for night := range 4 { // full, incremental, full, incremental
 		s.goodNight(night)
 	}
+	s.config.Storage["vtapes"] = plain
 	web, err := s.store.Dumps(ctx, sqlstore.DumpFilter{VM: "web"})
 	if err != nil || len(web) != 4 {
 		t.Fatal(web, err)

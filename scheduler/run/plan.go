@@ -40,14 +40,14 @@ func heldBytes(held []catalog.Holding) int64 {
 }
 
 // plan makes the plan and records each decision.
-func (s *session) plan(ctx context.Context, backlog []catalog.Holding) (scheduler.Plan, error) {
+func (s *session) plan(ctx context.Context, backlogBytes int64) (scheduler.Plan, error) {
 	begun := s.Now()
 	hist, err := s.history(ctx)
 	if err != nil {
 		return scheduler.Plan{}, err
 	}
 	s.known.history = hist
-	plan, err := s.makePlan(ctx, s.options, hist, heldBytes(backlog))
+	plan, err := s.makePlan(ctx, s.options, hist, backlogBytes)
 	if err != nil {
 		return plan, err
 	}

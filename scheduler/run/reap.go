@@ -31,6 +31,9 @@ func (s *session) reap(ctx context.Context) error {
 	if err := s.reapRuns(ctx, unfinished); err != nil {
 		return err
 	}
+	if err := s.settleWanted(ctx); err != nil {
+		return err
+	}
 	if err := s.reapHolding(ctx); err != nil {
 		return err
 	}
@@ -99,7 +102,7 @@ func (s *session) reapRuns(ctx context.Context, unfinished map[catalog.Stamp]boo
 // exitError is the bit of the exit status for a run that did not go well as a whole.
 const exitError = 1
 
-// reapHolding releases dumps that had come safely onto volumes, takes in those that were finished but not recorded,
+// reapHolding releases dumps that had come safely onto the volumes of all their storages, takes in those that were finished but not recorded,
 // and removes what was never finished.
 func (s *session) reapHolding(ctx context.Context) error {
 	if len(s.Config.Holding) == 0 {
@@ -109,13 +112,17 @@ func (s *session) reapHolding(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	wanted, err := s.wantedBy(ctx)
+	if err != nil {
+		return err
+	}
 	known := map[string]bool{}
 	for _, h := range held {
 		copies, err := s.Store.Copies(ctx, h.Dump)
 		if err != nil {
 			return err
 		}
-		if whole(copies) {
+		if whole(copies) && len(wanted[h.Dump]) == 0 {
 			if err := s.release(ctx, h); err != nil {
 				return err
 			}
@@ -129,6 +136,11 @@ func (s *session) reapHolding(ctx context.Context) error {
 		}
 		for _, c := range h.Chunks {
 			known[c.Path] = true
+		}
+		if len(wanted[h.Dump]) == 0 {
+			if err := s.selectHeld(ctx, h.Dump); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.adopt(ctx, known); err != nil {
@@ -213,7 +225,7 @@ func (s *session) adoptDump(ctx context.Context, f holding.Found, known map[stri
 	for _, c := range f.Holding.Chunks {
 		known[c.Path] = true
 	}
-	if err := s.Store.RecordHeld(ctx, d, f.Holding); err != nil {
+	if err := s.Store.RecordHeld(ctx, d, f.Holding, destinations(s.Config, s.storages, d, s.Now())...); err != nil {
 		return err
 	}
 	return s.note(ctx, "reaper", "%s was finished on the holding disk, but not recorded: taken in", d.ID)
@@ -229,12 +241,4 @@ func (s *session) pruneMaps(ctx context.Context) error {
 		return s.problem(ctx, "block maps: %v", err)
 	}
 	return nil
-}
-
-// backlog is what earlier runs left on the holding disk and this one is to write.
-func (s *session) backlog(ctx context.Context) ([]catalog.Holding, error) {
-	if s.options.Command != CommandFlush && !s.Config.Autoflush || s.options.NoTaper {
-		return nil, nil
-	}
-	return s.Store.Held(ctx)
 }

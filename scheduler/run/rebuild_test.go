@@ -21,7 +21,7 @@ import (
 	"holdfast/internal/vfs"
 	"holdfast/scheduler"
 	"holdfast/scheduler/run"
-	"holdfast/vtape/library"
+	"holdfast/vtape/dir"
 )
 
 // known is what a restore and the next plan need of a catalog.
@@ -257,7 +257,7 @@ func (s *site) slotOf(label catalog.Label) string {
 	s.t.Helper()
 	for _, v := range s.volumes() {
 		if v.Label == label {
-			return library.SlotPath("/vtapes", v.Slot)
+			return dir.SlotPath("/vtapes", v.Slot)
 		}
 	}
 	s.t.Fatalf("no volume %s", label)

@@ -14,40 +14,6 @@ import (
 	"holdfast/vtape/taper"
 )
 
-// writeRecord ends what the run writes to a storage with the catalog record, so that the volumes explain themselves; a run
-// that wrote nothing there writes none. A record that cannot be written is noted and no failure: the dumps are good
-// without it. The error is the catalog's.
-func (s *session) writeRecord(ctx context.Context, storage string, t *taper.Taper) error {
-	ctx = context.WithoutCancel(ctx) // a run that is being cancelled has written volumes, too
-	wrote, err := s.Store.Wrote(ctx, s.stamp, storage)
-	if err != nil || !wrote {
-		return err
-	}
-	d, err := s.recordFile(ctx, storage)
-	if err != nil {
-		return s.noRecord(ctx, storage, err)
-	}
-	s.recording = d.ID
-	defer func() { s.recording = "" }()
-	res, err := t.Write(ctx, d)
-	if err != nil {
-		return s.noRecord(ctx, storage, noVolume(err))
-	}
-	return s.Store.PutRecord(ctx, res.Parts)
-}
-
-func (s *session) noRecord(ctx context.Context, storage string, err error) error {
-	return s.note(ctx, "taper", "no catalog record of this run is on storage %s: %v", storage, err)
-}
-
-// mediaError is what went wrong with a volume. While the catalog record is written it is a note: every dump is safe then.
-func (s *session) mediaError(storage, text string) catalog.EventBody {
-	if s.recording != "" {
-		return catalog.Note{Program: "taper", Text: text}
-	}
-	return catalog.MediaError{Storage: storage, Error: text}
-}
-
 // recordFile makes the catalog record of this run for a storage: a dump for the taper that no list of dumps knows.
 func (s *session) recordFile(ctx context.Context, storage string) (taper.Dump, error) {
 	r, err := s.recordOf(ctx, storage)

@@ -65,35 +65,41 @@ func (e *NoVolume) Error() string {
 	return "no volume can be written:\n  " + strings.Join(e.Reasons, "\n  ")
 }
 
-// Pick chooses the volume to write next: the first blank slot, else, of the volumes that may be overwritten, the one
-// written longest ago. Vols are the catalog's volumes of this storage; keep tells, for labels that must not be
-// overwritten, why: retention's verdict, or that this run has filled them. A slot that gave trouble in this run is
-// passed with its Err set. The error is a *NoVolume.
+// Pick chooses the volume to write next, as Amanda's scan `oldest` does: of the volumes that may be overwritten the one
+// written longest ago; when there is none, a volume that was labelled and never written; then the first blank slot. Vols
+// are the catalog's volumes of this storage; keep tells, for labels that must not be overwritten, why: retention's verdict,
+// or that this run has filled them. A slot that gave trouble in this run is passed with its Err set. The error is a
+// *NoVolume.
 func Pick(inv []SlotInfo, vols []catalog.Volume, keep map[catalog.Label]string) (Choice, error) {
 	known := make(map[catalog.Label]catalog.Volume, len(vols))
 	for _, v := range vols {
 		known[v.Label] = v
 	}
-	var reusable []SlotInfo
+	var usable []SlotInfo
 	none := new(NoVolume)
 	for _, info := range inv {
-		reason := notReusable(info, known, keep)
-		switch {
-		case reason != "":
+		if reason := notReusable(info, known, keep); reason != "" {
 			none.Reasons = append(none.Reasons, reason)
-		case info.Blank:
-			return Choice{Slot: info.Slot}, nil
-		default:
-			reusable = append(reusable, info)
+			continue
 		}
+		usable = append(usable, info)
 	}
-	if len(reusable) == 0 {
+	if len(usable) == 0 {
 		return Choice{}, none
 	}
-	oldest := slices.MinFunc(reusable, func(a, b SlotInfo) int {
-		return cmp.Compare(known[a.Label].WriteStamp, known[b.Label].WriteStamp)
+	rank := func(info SlotInfo) int {
+		switch {
+		case info.Blank:
+			return 2
+		case known[info.Label].WriteStamp == "":
+			return 1
+		}
+		return 0
+	}
+	best := slices.MinFunc(usable, func(a, b SlotInfo) int { // the first of equals
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(known[a.Label].WriteStamp, known[b.Label].WriteStamp))
 	})
-	return Choice{Slot: oldest.Slot, Label: oldest.Label}, nil
+	return Choice{Slot: best.Slot, Label: best.Label}, nil
 }
 
 // notReusable gives the reason why nothing may be written to the slot, "" when there is none.

@@ -38,9 +38,15 @@ func TestPick(t *testing.T) {
 		keep map[catalog.Label]string
 		want library.Choice
 	}{
-		"blank before reusable": {
+		"reusable before blank": {
+			inv:  []library.SlotInfo{slot("1", "", ""), slot("2", "A", s1), slot("3", "", "")},
+			vols: []catalog.Volume{volume("A", s1)},
+			want: library.Choice{Slot: "2", Label: "A"},
+		},
+		"blank when nothing may be overwritten": {
 			inv:  []library.SlotInfo{slot("1", "A", s1), slot("2", "", ""), slot("3", "", "")},
 			vols: []catalog.Volume{volume("A", s1)},
+			keep: map[catalog.Label]string{"A": "kept"},
 			want: library.Choice{Slot: "2"},
 		},
 		"oldest first": {
@@ -48,9 +54,14 @@ func TestPick(t *testing.T) {
 			vols: []catalog.Volume{volume("A", s3), volume("B", s1), volume("C", s2)},
 			want: library.Choice{Slot: "2", Label: "B"},
 		},
-		"labelled and never written comes first": {
-			inv:  []library.SlotInfo{slot("1", "A", s1), slot("2", "B", "X"), slot("3", "C", "0")},
+		"labelled and never written after those written": {
+			inv:  []library.SlotInfo{slot("1", "B", "X"), slot("2", "C", "0"), slot("3", "A", s1)},
 			vols: []catalog.Volume{volume("A", s1), volume("B", ""), volume("C", "")},
+			want: library.Choice{Slot: "3", Label: "A"},
+		},
+		"labelled and never written before blank": {
+			inv:  []library.SlotInfo{slot("1", "", ""), slot("2", "B", "X"), slot("3", "C", "0")},
+			vols: []catalog.Volume{volume("B", ""), volume("C", "")},
 			want: library.Choice{Slot: "2", Label: "B"},
 		},
 		"kept ones are passed over": {
@@ -109,7 +120,8 @@ func TestPickReasons(t *testing.T) {
 	}
 }
 
-// Whatever the library and the catalog hold: what is picked may be written, and a label only when no slot is blank.
+// Whatever the library and the catalog hold: what is picked may be written, a written volume before a new one, and it is the
+// oldest.
 func TestPickNeverTakesWhatIsNeeded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		stamps := []string{"X", "0", "", "20250101000000", "20250102000000", "junk"}
@@ -137,8 +149,14 @@ func TestPickNeverTakesWhatIsNeeded(t *testing.T) {
 		if err != nil {
 			return
 		}
-		if got.Label == "" != blank {
-			t.Fatalf("%+v, a blank slot: %v", got, blank)
+		if got.Label == "" && !blank {
+			t.Fatalf("%+v, and no slot is blank", got)
+		}
+		for _, info := range inv {
+			// Alone it would be taken: so it may be written, and nothing older or better than the choice may.
+			if other, err := library.Pick([]library.SlotInfo{info}, vols, keep); err == nil && rank(other, vols) < rank(got, vols) {
+				t.Fatalf("picked %+v, not %+v", got, other)
+			}
 		}
 		for _, v := range vols {
 			if v.Label == got.Label && (v.NoReuse || v.Retired || keep[v.Label] != "") {
@@ -151,6 +169,19 @@ func TestPickNeverTakesWhatIsNeeded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// rank orders choices: by the time of writing, then new ones with a label, then blank ones.
+func rank(c library.Choice, vols []catalog.Volume) string {
+	for _, v := range vols {
+		if v.Label == c.Label && v.WriteStamp != "" {
+			return string(v.WriteStamp)
+		}
+		if v.Label == c.Label {
+			return "new"
+		}
+	}
+	return "newer than new"
 }
 
 func TestNextLabel(t *testing.T) {
@@ -174,11 +205,7 @@ func TestNextLabel(t *testing.T) {
 		for _, l := range strings.Fields(tc.existing) {
 			existing = append(existing, catalog.Label(l))
 		}
-		m, o := vfs.NewMem(), options(1)
-		o.Label = tc.template
-		must(t, library.Create(m, o))
-		l, err := library.Open(m, o)
-		must(t, err)
+		l := library.New(shelf(vfs.NewMem(), 1), library.Options{Storage: "vtapes", Label: tc.template})
 		got, err := l.NextLabel(existing)
 		if string(got) != tc.want || (err == nil) != (tc.want != "") {
 			t.Errorf("%s after %s: %q, %v, want %q", tc.template, tc.existing, got, err, tc.want)

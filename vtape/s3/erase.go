@@ -96,12 +96,24 @@ func (d *Device) abortUploads(ctx context.Context) (aborted int, err error) {
 	return aborted, nil
 }
 
+// abortTries is how often an upload is aborted: a piece that was under way may outlive the first time.
+const abortTries = 3
+
 func (s *Store) abort(ctx context.Context, key, id string) error {
-	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.opts.Bucket, Key: &key, UploadId: &id})
-	if err = s.tell(err); err != nil && !errors.Is(err, errNoUpload) && !errors.Is(err, errNoObject) {
-		return fmt.Errorf("abort upload of %s: %w", key, err)
+	for range abortTries {
+		_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.opts.Bucket, Key: &key, UploadId: &id})
+		if err = s.tell(err); err == nil {
+			_, err = s.client.ListParts(ctx, &s3.ListPartsInput{Bucket: &s.opts.Bucket, Key: &key, UploadId: &id})
+			err = s.tell(err)
+		}
+		switch {
+		case errors.Is(err, errNoUpload) || errors.Is(err, errNoObject):
+			return nil
+		case err != nil:
+			return fmt.Errorf("abort upload of %s: %w", key, err)
+		}
 	}
-	return nil
+	return fmt.Errorf("abort upload of %s: it is still there", key)
 }
 
 // unfinished is a multipart upload that was neither completed nor aborted.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -90,7 +91,8 @@ func (d *Device) removeOrphan(ctx context.Context, number int) error {
 // pool is the memory of a writer: so many pieces, each made when it is first needed.
 type pool struct {
 	free  chan []byte
-	bytes int64 // of a piece
+	bytes int64        // of a piece
+	made  atomic.Int64 // pieces
 }
 
 func newPool(pieces int, bytes int64) *pool {
@@ -107,6 +109,7 @@ func (p *pool) take(ctx context.Context) ([]byte, error) {
 	case buf := <-p.free:
 		if buf == nil {
 			buf = make([]byte, 0, p.bytes)
+			p.made.Add(1)
 		}
 		return buf[:0], nil
 	case <-ctx.Done():

@@ -96,16 +96,21 @@ func (w *watch) cause(err error) error {
 	return err
 }
 
-// pace waits until some of n bytes may be sent, and tells how many.
-func (w *watch) pace(n int) (int, error) {
+// chunk is how much may be read of a body at once.
+func (w *watch) chunk(n int) int {
 	if w.limit == nil {
-		return n, nil
+		return n
 	}
-	n = min(n, limitChunk)
+	return min(n, limitChunk)
+}
+
+// pace waits until n bytes, at most a chunk, may be sent.
+func (w *watch) pace(n int) error {
+	if w.limit == nil {
+		return nil
+	}
 	w.timer.Stop() // it is not the server that lingers
-	err := w.limit.WaitN(w.ctx, n)
-	w.moved()
-	return n, err
+	return w.limit.WaitN(w.ctx, n)
 }
 
 // sentBody is the body of a request. After detach the piece below it is not read any more and may be used again: the
@@ -118,18 +123,21 @@ type sentBody struct {
 
 // Read gives what is sent next.
 func (b *sentBody) Read(p []byte) (int, error) {
-	n, err := b.watch.pace(len(p))
-	if err != nil {
-		return 0, err
+	n, err := b.read(p[:b.watch.chunk(len(p))])
+	if waitErr := b.watch.pace(n); waitErr != nil {
+		return 0, waitErr
 	}
+	b.watch.moved()
+	return n, err
+}
+
+func (b *sentBody) read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.body == nil {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	n, err = b.body.Read(p[:n])
-	b.watch.moved()
-	return n, err
+	return b.body.Read(p)
 }
 
 // Close ends the body.

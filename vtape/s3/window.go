@@ -20,7 +20,7 @@ type window struct {
 	ready chan struct{}
 	data  []byte
 	err   error
-	used  int64 // when it was used last, by the count of reads
+	used  int64 // when it was used last, or is expected to be, by the count of reads
 }
 
 // windows is what was read of a file lately, and what is being read ahead.
@@ -119,7 +119,8 @@ func (w *windows) startRuns(first, end int64) {
 		var run []*window
 		from := i
 		for ; i < end && w.byIndex[i] == nil && len(run) < runWindows; i++ {
-			win := &window{ready: make(chan struct{}), used: w.reads}
+			// As if it were used when it is expected to be: what is read ahead must outlast what is behind.
+			win := &window{ready: make(chan struct{}), used: w.reads + i - first}
 			w.byIndex[i] = win
 			run = append(run, win)
 		}

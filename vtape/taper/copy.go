@@ -116,11 +116,42 @@ func (d *devices) get(ctx context.Context, label catalog.Label) (vtape.Device, e
 }
 
 // VerifyPart reads a part from its volume and compares header, size and checksums with the catalog. Checksums that the
-// catalog does not know (0) are not compared.
+// catalog does not know (0) are not compared. When a volume can be read in several ways (vtape.Redundant) and another one
+// gives the right bytes, the error names the members of the volume that are wrong.
 func VerifyPart(ctx context.Context, dev vtape.Device, p catalog.Part) error {
+	err := verifyPart(ctx, dev, p)
+	set, ok := dev.(vtape.Redundant)
+	var wrong *wrongSum
+	if !ok || !errors.As(err, &wrong) {
+		return err
+	}
+	tried := 0
+	for without, variant := range set.Variants() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if verifyPart(ctx, variant, p) == nil {
+			return damage(p, vtape.HeaderBytes, p.Bytes, fmt.Errorf("%w; it is right without %s, which is wrong", wrong, without))
+		}
+		if tried++; tried == maxVariants {
+			break
+		}
+	}
+	return err
+}
+
+// maxVariants bounds how often a part is read to find out what is wrong: it is each member and each pair of a set of 15.
+const maxVariants = 120
+
+// wrongSum is a part's checksum that is not the one it was written with.
+type wrongSum struct{ have, want uint32 }
+
+func (e *wrongSum) Error() string { return fmt.Sprintf("checksum %08x, want %08x", e.have, e.want) }
+
+func verifyPart(ctx context.Context, dev vtape.Device, p catalog.Part) error {
 	sum, err := PartCRC(ctx, dev, p)
 	if err == nil && p.CRC != 0 && sum != p.CRC {
-		return damage(p, vtape.HeaderBytes, p.Bytes, fmt.Errorf("checksum %08x, want %08x", sum, p.CRC))
+		return damage(p, vtape.HeaderBytes, p.Bytes, &wrongSum{sum, p.CRC})
 	}
 	return err
 }
@@ -176,7 +207,7 @@ func openPart(ctx context.Context, dev vtape.Device, p catalog.Part, accept func
 	if err != nil && accept(p, err) {
 		err = nil
 	}
-	if n := r.SizeBytes(); err == nil && n != p.Bytes {
+	if n := r.SizeBytes(); err == nil && n != p.Bytes && !padded(p.Bytes, n) {
 		err = damage(p, vtape.HeaderBytes+min(n, p.Bytes), 0, fmt.Errorf("%d bytes of data, want %d", n, p.Bytes))
 	}
 	if err != nil {
@@ -184,6 +215,15 @@ func openPart(ctx context.Context, dev vtape.Device, p catalog.Part, accept func
 		return nil, err
 	}
 	return &partReader{PartReader: r, p: p}, nil
+}
+
+// stripeUnit is what stripes of Amanda's parity sets are multiples of, in bytes; see package rait.
+const stripeUnit = 32 << 10
+
+// padded tells whether a part of that many bytes may have the size: a parity set in Amanda's form fills a part up with
+// zeros to a whole stripe, and so does a member of a mirror that is read alone. Only the part's bytes are read then.
+func padded(bytes, size int64) bool {
+	return size%stripeUnit == 0 && size > bytes && size-bytes < vtape.PartAlign
 }
 
 // checkReadable makes sure that a file begins with the header of a file.

@@ -168,10 +168,30 @@ func join(files []File) Found {
 	if found.Err == nil {
 		found.Err = complete(found, offset)
 	}
+	if found.Err == nil {
+		found.trim(offset)
+	}
 	if found.Err != nil {
 		found.Copy.Status = catalog.StatusPartial
 	}
 	return found
+}
+
+// storedBytes is how long the dump is by its last header; 0 when that does not say.
+func (f Found) storedBytes() int64 {
+	if n := f.Header.Server.Bytes; n > 0 || f.Header.Image == nil {
+		return n
+	}
+	return f.Header.Image.StoredBytes
+}
+
+// trim takes the padding of a parity set from the last part.
+func (f Found) trim(bytes int64) {
+	last := &f.Copy.Parts[len(f.Copy.Parts)-1]
+	want := last.Bytes - (bytes - f.storedBytes())
+	if f.storedBytes() > 0 && want >= 0 && padded(want, last.Bytes) {
+		last.Bytes = want
+	}
 }
 
 // complete tells what is missing, as far as the headers show.
@@ -184,10 +204,7 @@ func complete(f Found, bytes int64) error {
 			return fmt.Errorf("part %d is missing", i+1)
 		}
 	}
-	want := f.Header.Server.Bytes
-	if want == 0 && f.Header.Image != nil {
-		want = f.Header.Image.StoredBytes
-	}
+	want := f.storedBytes()
 	switch total := f.Header.TotalParts; {
 	case total > len(f.Copy.Parts):
 		return fmt.Errorf("%d of %d parts are there", len(f.Copy.Parts), total)

@@ -28,6 +28,9 @@ func (p *part) fill(ctx context.Context) (end bool, err error) {
 	size := p.t.o.PartBytes
 	if size == 0 {
 		size = math.MaxInt64
+	} else if s, ok := p.v.Device.(vtape.Striped); ok {
+		align := s.AlignBytes()
+		size = (size + align - 1) / align * align
 	}
 	for p.bytes < size {
 		if ctx.Err() != nil {

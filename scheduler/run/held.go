@@ -1,0 +1,260 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"holdfast/catalog"
+	"holdfast/scheduler/run/taping"
+	"holdfast/vtape/holding"
+	"holdfast/vtape/taper"
+)
+
+// heldDumps is what lies on the holding disk during a run: who reads it, and what may be let go of.
+type heldDumps struct {
+	mu   sync.Mutex
+	cond *sync.Cond // told when there may be more room, or less to wait for
+	// dumps are in the order in which they came, the oldest first.
+	dumps []*heldDump
+	// changes counts what cond was told of; filling are the dumps being written to the holding disk.
+	changes, filling int
+	// waiting are the dumps that wait for room. It is read while a writer's lock is held, so not under mu.
+	waiting atomic.Int32
+}
+
+// heldDump is one of them.
+type heldDump struct {
+	catalog.Holding
+	full    bool
+	readers int
+	// whole tells that some storage holds all of it.
+	whole bool
+}
+
+func newHeldDumps() *heldDumps {
+	h := &heldDumps{}
+	h.cond = sync.NewCond(&h.mu)
+	return h
+}
+
+// changed tells those who wait to look anew.
+func (h *heldDumps) changed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changes++
+	h.cond.Broadcast()
+}
+
+func (h *heldDumps) add(d catalog.Dump, held catalog.Holding, whole bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dumps = append(h.dumps, &heldDump{Holding: held, full: d.Level == 0, whole: whole})
+}
+
+func (h *heldDumps) find(id catalog.DumpID) *heldDump {
+	if i := slices.IndexFunc(h.dumps, func(d *heldDump) bool { return d.Dump == id }); i >= 0 {
+		return h.dumps[i]
+	}
+	return nil
+}
+
+// read keeps a dump where it is until done is called; false when it is gone.
+func (h *heldDumps) read(id catalog.DumpID) (held catalog.Holding, done func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := h.find(id)
+	if d == nil {
+		return held, nil, false
+	}
+	d.readers++
+	return d.Holding, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		d.readers--
+	}, true
+}
+
+// written notes that some storage holds all of a dump, and tells whether it is on the holding disk.
+func (h *heldDumps) written(id catalog.DumpID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := h.find(id)
+	if d != nil {
+		d.whole = true
+	}
+	return d != nil
+}
+
+// take takes the first such dump off the list, for it to be removed. One that is being read stays.
+func (h *heldDumps) take(which func(*heldDump) bool) (catalog.Holding, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(h.dumps, func(d *heldDump) bool { return d.readers == 0 && which(d) })
+	if i < 0 {
+		return catalog.Holding{}, false
+	}
+	d := h.dumps[i]
+	h.dumps = slices.Delete(h.dumps, i, i+1)
+	return d.Holding, true
+}
+
+// fullBytes is what fulls take on the holding disk.
+func (h *heldDumps) fullBytes() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var sum int64
+	for _, d := range h.dumps {
+		if d.full {
+			sum += heldBytes([]catalog.Holding{d.Holding})
+		}
+	}
+	return sum
+}
+
+// looseBytes is what dumps take that could be let go of.
+func (h *heldDumps) looseBytes() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var sum int64
+	for _, d := range h.dumps {
+		if d.whole && d.readers == 0 {
+			sum += heldBytes([]catalog.Holding{d.Holding})
+		}
+	}
+	return sum
+}
+
+// has tells whether a dump is on the holding disk.
+func (h *heldDumps) has(id catalog.DumpID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.find(id) != nil
+}
+
+// openHeld opens a dump on the holding disk for a writer.
+func (s *session) openHeld(id catalog.DumpID) func(context.Context) (taper.Dump, func() error, error) {
+	return func(context.Context) (taper.Dump, func() error, error) {
+		held, done, ok := s.held.read(id)
+		if !ok {
+			return taper.Dump{}, nil, fmt.Errorf("%s: %w", id, taping.ErrGone)
+		}
+		r, err := holding.Open(s.FS, held)
+		if err != nil {
+			done()
+			return taper.Dump{}, nil, err
+		}
+		return taper.Dump{ID: id, Header: r.Header(), Held: r, HeldBytes: r.Size()}, func() error {
+			defer done()
+			return r.Close()
+		}, nil
+	}
+}
+
+// written is told of each copy that is whole. The dump leaves the holding disk when every direct storage has it.
+func (s *session) written(ctx context.Context, id catalog.DumpID) error {
+	if !s.held.written(id) {
+		return nil
+	}
+	still, err := s.Store.WantedOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(still, s.isDirect) {
+		return nil
+	}
+	if held, ok := s.held.take(func(d *heldDump) bool { return d.Dump == id }); ok {
+		return s.release(ctx, held)
+	}
+	return nil
+}
+
+// isDirect tells whether a storage is one that runs write to while dumping.
+func (s *session) isDirect(name string) bool {
+	st, ok := s.Config.Storage[name]
+	return ok && !st.Vault.On()
+}
+
+// release removes a dump that is safe elsewhere from the holding disk.
+func (s *session) release(ctx context.Context, h catalog.Holding) error {
+	defer s.held.changed()
+	if err := s.holding.Release(h); err != nil {
+		return s.problem(ctx, "%s is on volumes, but cannot be removed from the holding disk: %v", h.Dump, err)
+	}
+	return s.Store.DropHeld(ctx, h.Dump)
+}
+
+// letGo makes room on the holding disk: the oldest dump goes that some storage holds whole. What other storages still want of
+// it they get from there. It tells whether there was one.
+func (s *session) letGo(ctx context.Context) (bool, error) {
+	held, ok := s.held.take(func(d *heldDump) bool { return d.whole })
+	if !ok {
+		return false, nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	return true, errors.Join(
+		s.note(ctx, "driver", "%s left the holding disk to make room; storages that lack it get it from volumes", held.Dump),
+		s.release(ctx, held))
+}
+
+// reserve promises room on the holding disk. It lets go of dumps that are safe on volumes, and waits while others are on
+// their way there.
+func (s *session) reserve(ctx context.Context, bytes int64) (*holding.Reservation, error) {
+	for {
+		s.held.mu.Lock()
+		seen := s.held.changes
+		s.held.mu.Unlock()
+		r, err := s.holding.Reserve(bytes)
+		if err == nil || !errors.Is(err, holding.ErrNoRoom) || !s.couldHold(bytes) {
+			return r, err
+		}
+		gone, goneErr := s.letGo(ctx)
+		if goneErr != nil {
+			return nil, recorded(goneErr)
+		}
+		if !gone && !s.waitForRoom(ctx, seen) {
+			return nil, err
+		}
+	}
+}
+
+// couldHold tells whether some holding disk could take so much if it were empty.
+func (s *session) couldHold(bytes int64) bool {
+	return slices.ContainsFunc(s.holding.Usage(), func(u holding.Usage) bool { return u.Err == nil && bytes <= u.Used+u.Room })
+}
+
+// waitForRoom waits for a change since the one seen; false when none is to be expected.
+func (s *session) waitForRoom(ctx context.Context, seen int) bool {
+	s.held.waiting.Add(1)
+	defer s.held.waiting.Add(-1)
+	for _, w := range s.writers {
+		w.Poke() // no threshold counts now
+	}
+	defer context.AfterFunc(ctx, s.held.changed)()
+	s.held.mu.Lock()
+	defer s.held.mu.Unlock()
+	for s.held.changes == seen && ctx.Err() == nil {
+		if s.held.filling == 0 && !slices.ContainsFunc(s.writers, (*taping.Writer).Working) {
+			return false
+		}
+		s.held.cond.Wait()
+	}
+	return ctx.Err() == nil
+}
+
+// fill counts a dump that is being written to the holding disk; what it gives is called at its end.
+func (h *heldDumps) fill() (done func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.filling++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.filling--
+		h.changes++
+		h.cond.Broadcast()
+	}
+}

@@ -1,0 +1,74 @@
+package rait
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"holdfast/vtape"
+)
+
+var (
+	_ vtape.Remover = (*Device)(nil)
+	_ vtape.Cleaner = (*Device)(nil)
+)
+
+// Remove removes a file from all members that have it: vtape.ErrNoFile when none has. A member that cannot is told; it is an
+// error when more of them cannot than the set can do without, for the file would still be there.
+func (d *Device) Remove(ctx context.Context, number int) error {
+	living, faults, err := d.living(ctx)
+	if err != nil {
+		return fmt.Errorf("remove file %d: parity set: %w", number, err)
+	}
+	none := true
+	errs := d.each(living, func(i int) error {
+		m, ok := d.members[i].Device.(vtape.Remover)
+		if !ok {
+			return errNoRemover
+		}
+		return m.Remove(ctx, number)
+	})
+	for _, i := range living {
+		err := errs[i]
+		switch {
+		case errors.Is(err, vtape.ErrNoFile):
+		case err != nil:
+			faults = append(faults, d.fault(i, number, err))
+			none = false
+		default:
+			none = false
+		}
+	}
+	if none {
+		return fmt.Errorf("remove file %d: parity set: %w", number, vtape.ErrNoFile)
+	}
+	if err := d.enough(len(d.members)-len(faults), faults); err != nil {
+		return fmt.Errorf("remove file %d: parity set: %w", number, err)
+	}
+	return nil
+}
+
+var errNoRemover = errors.New("files cannot be removed one by one")
+
+// CleanUp removes from all members what belongs to no file of theirs, and counts it.
+func (d *Device) CleanUp(ctx context.Context) (removed int, err error) {
+	living, _, err := d.living(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("clean up: parity set: %w", err)
+	}
+	counts := make([]int, len(d.members))
+	errs := d.each(living, func(i int) (err error) {
+		if c, ok := d.members[i].Device.(vtape.Cleaner); ok {
+			counts[i], err = c.CleanUp(ctx)
+		}
+		return err
+	})
+	var joined error
+	for _, i := range living {
+		removed += counts[i]
+		if errs[i] != nil {
+			joined = errors.Join(joined, fmt.Errorf("member %s: %w", d.members[i].Name, errs[i]))
+		}
+	}
+	return removed, joined
+}

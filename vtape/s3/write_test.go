@@ -1,0 +1,328 @@
+package s3_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"holdfast/catalog"
+	"holdfast/internal/s3test"
+	"holdfast/vtape"
+	"holdfast/vtape/devicetest"
+	"holdfast/vtape/s3"
+)
+
+// Of writers that take one volume at once, blank or labelled, one gets it, and what it then writes stays.
+func TestRaceForALabel(t *testing.T) {
+	server := start(t)
+	for _, labelled := range []bool{false, true} {
+		for round := range 10 {
+			prefix := fmt.Sprintf("race-%v-%d/", labelled, round)
+			if labelled {
+				old := open(t, options(server.URL)).Device(prefix)
+				must(t, old.Format(ctx, devicetest.Label("OLD")))
+				devicetest.Write(t, old, 1, devicetest.Header(1), []byte("old"))
+			}
+			var wg sync.WaitGroup
+			var mu sync.Mutex // guards won
+			var won []string
+			for w := range 4 {
+				dev := open(t, options(server.URL)).Device(prefix)
+				wg.Go(func() {
+					// All with the same label: it is not its text that tells them apart.
+					err := dev.Format(ctx, devicetest.Label("NEW"))
+					if err != nil && !errors.Is(err, s3.ErrTaken) {
+						t.Errorf("format: %v", err)
+					}
+					text := fmt.Sprint("writer ", w)
+					if err == nil && writePart(dev, 1, []byte(text)) == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						won = append(won, text)
+					}
+				})
+			}
+			wg.Wait()
+			if len(won) > 1 {
+				t.Fatalf("%s: %v all wrote file 1", prefix, won)
+			}
+			if len(won) == 1 {
+				devicetest.Check(t, open(t, options(server.URL)).Device(prefix), 1, devicetest.Header(1), []byte(won[0]))
+			}
+		}
+	}
+}
+
+// A writer whose volume was labelled anew by another stops, and leaves the other's file alone.
+func TestLabelTakenMeanwhile(t *testing.T) {
+	server := start(t)
+	first, second := open(t, options(server.URL)).Device("v-"), open(t, options(server.URL)).Device("v-")
+	must(t, first.Format(ctx, devicetest.Label("DEMO-001")))
+	w, err := first.Create(ctx, 1, devicetest.Header(1))
+	must(t, err)
+	_, err = w.Write([]byte("of the first"))
+	must(t, err)
+	must(t, second.Format(ctx, devicetest.Label("DEMO-001")))
+	if _, err := w.Close(); !errors.Is(err, s3.ErrTaken) {
+		t.Errorf("close: %v", err)
+	}
+	must(t, w.Abort())
+	devicetest.Write(t, second, 1, devicetest.Header(1), []byte("of the second"))
+	devicetest.Check(t, second, 1, devicetest.Header(1), []byte("of the second"))
+
+	// Two that are at the same file: the one that is done first has it.
+	a, err := second.Create(ctx, 2, devicetest.Header(2))
+	must(t, err)
+	_, err = a.Write([]byte("a"))
+	must(t, err)
+	devicetest.Write(t, second, 2, devicetest.Header(2), []byte("b"))
+	if _, err := a.Close(); !errors.Is(err, s3.ErrTaken) {
+		t.Errorf("close of a file that is there: %v", err)
+	}
+	must(t, a.Abort())
+	devicetest.Check(t, second, 2, devicetest.Header(2), []byte("b"))
+	if _, err := second.Create(ctx, 2, devicetest.Header(2)); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("create of a file that is there: %v", err)
+	}
+}
+
+// A store that ignores conditions, or does not know them, is refused, and the volume is as it was; unless that is allowed.
+func TestStoreWithoutConditions(t *testing.T) {
+	server := start(t)
+	proxy := s3test.NewProxy(t, server)
+	for _, fault := range []s3test.Fault{s3test.Ignore, s3test.Unknown} {
+		conditional := func(r s3test.Request) s3test.Fault {
+			if r.Header.Get("If-Match")+r.Header.Get("If-None-Match") != "" && r.Method != "GET" {
+				return fault
+			}
+			return s3test.Pass
+		}
+		prefix := string(fault) + "/"
+		dev := open(t, options(proxy.URL)).Device(prefix)
+		proxy.Plan(conditional)
+		if err := dev.Format(ctx, devicetest.Label("DEMO-001")); !errors.Is(err, s3.ErrUnconditional) {
+			t.Errorf("%s: format of a blank volume: %v", fault, err)
+		}
+		if _, err := dev.ReadLabel(ctx); !errors.Is(err, vtape.ErrBlank) {
+			t.Errorf("%s: label: %v", fault, err)
+		}
+		proxy.Plan(nil)
+		must(t, dev.Format(ctx, devicetest.Label("DEMO-001")))
+		devicetest.Write(t, dev, 1, devicetest.Header(1), []byte("x"))
+		proxy.Plan(conditional)
+		if err := dev.Format(ctx, devicetest.Label("DEMO-002")); !errors.Is(err, s3.ErrUnconditional) {
+			t.Errorf("%s: relabel: %v", fault, err)
+		}
+		devicetest.Check(t, dev, 1, devicetest.Header(1), []byte("x"))
+
+		o := options(proxy.URL)
+		o.AllowUnconditional = true
+		for _, prefix := range []string{prefix, prefix + "blank-"} {
+			dev = open(t, o).Device(prefix)
+			must(t, dev.Format(ctx, devicetest.Label("DEMO-003")))
+			devicetest.Write(t, dev, 1, devicetest.Header(1), []byte("y"))
+			devicetest.Check(t, dev, 1, devicetest.Header(1), []byte("y"))
+		}
+		proxy.Plan(nil)
+	}
+}
+
+const mib = 1 << 20
+
+// pieces counts the pieces that were sent, and their bytes.
+func pieces(proxy *s3test.Proxy) (n int, bytes int64) {
+	for _, r := range proxy.Requests() {
+		if r.Is("UploadPart") {
+			n++
+			bytes += r.Bytes
+		}
+	}
+	return n, bytes
+}
+
+// A part that was cut off is written again by sending only what is missing, or what differs.
+func TestResume(t *testing.T) {
+	server := start(t)
+	proxy := s3test.NewProxy(t, server)
+	for _, checksum := range []s3.Checksum{s3.ChecksumCRC32C, s3.ChecksumNone} {
+		o := options(proxy.URL)
+		o.Checksum, o.Attempts, o.Connections = checksum, 1, 1
+		dev := open(t, o).Device(string(checksum) + "-")
+		must(t, dev.Format(ctx, devicetest.Label("DEMO-001")))
+		data := devicetest.Data(1, 27*mib)
+
+		// The power goes at the fourth piece: nobody aborts.
+		down := false
+		proxy.Plan(func(r s3test.Request) s3test.Fault {
+			if down = down || r.Query.Get("partNumber") == "4"; down {
+				return s3test.CutRequest
+			}
+			return s3test.Pass
+		})
+		w, err := dev.Create(ctx, 1, devicetest.Header(1))
+		must(t, err)
+		if _, err = w.Write(data); err == nil {
+			_, err = w.Close()
+		}
+		if err == nil {
+			t.Fatal("cut connections, and no error")
+		}
+		s3.WaitForPieces(w)
+		sent := server.Keys(t, bucket)
+		if !slices.Contains(sent, "upload "+string(checksum)+"-f00000001-mp.data") {
+			t.Fatalf("no upload to resume: %q", sent)
+		}
+
+		// The second piece has other bytes now.
+		proxy.Plan(nil)
+		data[7*mib]++
+		devicetest.Write(t, open(t, o).Device(string(checksum)+"-"), 1, devicetest.Header(1), data)
+		n, bytes := pieces(proxy)
+		if n != 4 || bytes != 5*mib+(27-15)*mib {
+			t.Errorf("%s: %d pieces of together %d bytes were sent", checksum, n, bytes)
+		}
+		devicetest.Check(t, dev, 1, devicetest.Header(1), data)
+		if keys := server.Keys(t, bucket); slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, "upload ") }) {
+			t.Errorf("an upload is left: %q", keys)
+		}
+	}
+}
+
+// Relabelling and aborting leave no upload; CleanUp takes what a crash has left, and no file.
+func TestOrphans(t *testing.T) {
+	server := start(t)
+	dev := open(t, options(server.URL)).Device("v-")
+	must(t, dev.Format(ctx, devicetest.Label("DEMO-001")))
+	begin := func(number int) vtape.PartWriter {
+		w, err := dev.Create(ctx, number, devicetest.Header(number))
+		must(t, err)
+		_, err = w.Write(devicetest.Data(1, 6*mib))
+		must(t, err)
+		s3.WaitForPieces(w)
+		return w
+	}
+	want := func(keys ...string) {
+		t.Helper()
+		if got := server.Keys(t, bucket); !slices.Equal(got, keys) {
+			t.Errorf("keys %q, want %q", got, keys)
+		}
+	}
+	w := begin(1)
+	want("v-special-tapestart", "upload v-f00000001-mp.data")
+	must(t, w.Abort())
+	want("v-special-tapestart")
+
+	begin(1)
+	devicetest.Write(t, dev, 2, devicetest.Header(2), []byte("good"))
+	server.Put(t, bucket, "v-f00000003-mp.data", []byte("without a header"))
+	server.Put(t, bucket, "v-f00000004-b0000000000000000.data", []byte("without a header"))
+	server.Put(t, bucket, "v-found", []byte("not of the volume"))
+	if n, err := dev.CleanUp(ctx); n != 3 || err != nil {
+		t.Errorf("clean-up: %d, %v", n, err)
+	}
+	want("v-f00000002-filestart", "v-f00000002-mp.data", "v-found", "v-special-tapestart")
+
+	// What lies in the way of a new file is replaced.
+	server.Put(t, bucket, "v-f00000003-mp.data", []byte("without a header"))
+	devicetest.Write(t, dev, 3, devicetest.Header(3), []byte("new"))
+	devicetest.Check(t, dev, 3, devicetest.Header(3), []byte("new"))
+
+	begin(4)
+	must(t, dev.Format(ctx, devicetest.Label("DEMO-001")))
+	want("v-found", "v-special-tapestart")
+}
+
+// A long part takes no more memory than a piece for each connection and one more, and no more connections.
+func TestMemoryIsBounded(t *testing.T) {
+	server := start(t)
+	proxy := s3test.NewProxy(t, server)
+	o := options(proxy.URL)
+	o.Connections = 3
+	dev := open(t, o).Device("v-")
+	must(t, dev.Format(ctx, devicetest.Label("DEMO-001")))
+	w, err := dev.Create(ctx, 1, devicetest.Header(1))
+	must(t, err)
+	mebi := devicetest.Data(1, mib)
+	for range 200 {
+		if n, err := w.Write(mebi); n != mib || err != nil {
+			t.Fatalf("write: %d, %v", n, err)
+		}
+		if n := s3.PiecesHeld(w); n > 4 {
+			t.Fatalf("%d pieces in memory", n)
+		}
+	}
+	_, err = w.Close()
+	must(t, err)
+	if n, bytes := pieces(proxy); n != 40 || bytes != 200*mib || proxy.Pieces() > 4 || proxy.Pieces() < 2 {
+		t.Errorf("%d pieces, %d bytes, %d at a time", n, bytes, proxy.Pieces())
+	}
+	r, err := dev.Open(ctx, 1)
+	must(t, err)
+	defer r.Close()
+	got := make([]byte, mib)
+	for i := range int64(200) {
+		if n, err := r.ReadAt(got, i*mib); n != mib || err != nil || !bytes.Equal(got, mebi) {
+			t.Fatalf("read MiB %d: %d, %v", i, n, err)
+		}
+		if n := s3.WindowsHeld(r); n > 48 {
+			t.Fatalf("%d windows in memory", n)
+		}
+	}
+	gets := 0
+	for _, r := range proxy.Requests() {
+		if r.Is("GetObject") {
+			gets++
+		}
+	}
+	if gets > 60 {
+		t.Errorf("%d requests to read 200 MiB", gets)
+	}
+}
+
+// A part may not have more than 10000 pieces: they grow with the part that is to be expected.
+func TestPiecesGrow(t *testing.T) {
+	server := start(t)
+	for _, c := range []struct{ capacity, part, want int64 }{
+		{0, 0, 5 * mib},
+		{0, 1 << 30, 5 * mib},
+		{1 << 40, 1 << 30, 5 * mib},
+		{1 << 40, 0, (1 << 40) / 10000},
+		{0, 1 << 40, (1 << 40) / 10000},
+	} {
+		o := options(server.URL)
+		o.CapacityBytes, o.PartBytes = c.capacity, c.part
+		dev := open(t, o).Device("v-")
+		w, err := dev.Create(ctx, 1, devicetest.Header(1))
+		must(t, err)
+		if got := s3.PieceBytes(w); got < c.want || got > c.want+mib {
+			t.Errorf("%+v: pieces of %d bytes", c, got)
+		}
+		must(t, w.Abort())
+	}
+}
+
+// What the store is told to do with the data stands in the requests; headers and labels stay in the standard class.
+func TestSettings(t *testing.T) {
+	server := start(t)
+	proxy := s3test.NewProxy(t, server)
+	o := options(proxy.URL)
+	o.StorageClass, o.Encryption = "STANDARD_IA", "AES256"
+	dev := open(t, o).Device("v-")
+	must(t, dev.Format(ctx, devicetest.Label(catalog.Label("DEMO-001"))))
+	_ = writePart(dev, 1, []byte("x")) // whether this server can do it or not
+	for _, r := range proxy.Requests() {
+		if !r.Is("PutObject") {
+			continue
+		}
+		class, isData := r.Header.Get("X-Amz-Storage-Class"), strings.HasSuffix(r.Path, ".data")
+		if (class == "STANDARD_IA") != isData || r.Header.Get("X-Amz-Server-Side-Encryption") != "AES256" ||
+			r.Header.Get("X-Amz-Checksum-Crc32c") == "" {
+			t.Errorf("%s: %v", r.Path, r.Header)
+		}
+	}
+}
