@@ -69,6 +69,7 @@ vet: ## go vet
 
 bench: tools ## the program against qemu-img and zstd, in some four minutes (docs/performance.md)
 	$(GO) test -run '^$$' -bench '^BenchmarkProgram$$' -benchtime 1x -timeout 30m ./cmd/holdfast
+	$(GO) test -run '^$$' -bench '^BenchmarkS3' -benchtime 3x -timeout 30m ./vtape/s3
 
 micro: tools ## the benchmarks of packages that match BENCH=.
 	$(GO) test -run '^$$' -bench '$(BENCH)' -timeout 30m $$(grep -rl --include='*_test.go' '^func Benchmark' . | grep -v '^./cmd/' | xargs -n 1 dirname | sort -u)

@@ -1,11 +1,9 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"holdfast/catalog"
 	"holdfast/configs"
@@ -49,7 +47,7 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 	if dev == nil || err != nil {
 		return nil, err
 	}
-	unknown, err := n.unknownFiles(ctx, dev, st, v.Label)
+	unknown, err := n.unknownFiles(ctx, dev, v)
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +60,8 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 		}
 	}
 	if c, ok := dev.(vtape.Cleaner); ok {
-		n, err := c.CleanUp(ctx)
-		if n > 0 {
-			removed = append(removed, fmt.Sprintf("%d pieces that belong to no file", n))
-		}
-		return removed, err
+		more, err := c.CleanUp(ctx)
+		return append(removed, more...), err
 	}
 	return removed, nil
 }
@@ -89,15 +84,15 @@ func (n *Night) loadAsWritten(ctx context.Context, st configs.Storage, v catalog
 	return dev, nil
 }
 
-// errOldCatalog: a run that is thought to have been killed had come to its end.
-var errOldCatalog = errors.New("it holds the catalog record of a run that this catalog takes for unfinished, behind files it does not know: " +
-	"the catalog is older than the volume; `holdfast volume scan --rebuild` makes a new one")
+// errFinished: the run that is thought to have been killed had come to its end.
+var errFinished = errors.New("it holds the catalog record of a run that this catalog takes for unfinished: the catalog is older than the volume; " +
+	"`holdfast volume scan --rebuild` makes a new one")
 
-// unknownFiles are the files behind the last one that the catalog knows. A catalog that was put back from an older copy knows
-// less than there is: the record at the end of a finished run tells. By itself the record is what a crash just behind its
-// writing leaves.
-func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, st configs.Storage, label catalog.Label) ([]int, error) {
-	last, err := n.lastKnownFile(ctx, st, label)
+// unknownFiles are the files behind the last one that the catalog knows. A catalog record that is whole is taken in: it tells
+// nothing that the catalog does not know, unless dumps that the catalog does not know lie before it. Then the catalog was put
+// back from an older copy, and nothing may be removed.
+func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, v catalog.Volume) ([]int, error) {
+	last, err := n.lastFile(ctx, v.Label)
 	if err != nil {
 		return nil, err
 	}
@@ -107,31 +102,39 @@ func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, st configs.S
 	}
 	var unknown []int
 	for _, f := range files {
-		if f.Number > last {
-			unknown = append(unknown, f.Number)
+		if f.Number <= last {
+			continue
 		}
-	}
-	if len(unknown) < 2 {
-		return unknown, nil
-	}
-	if record, err := isRecord(ctx, dev, unknown[len(unknown)-1]); record || err != nil {
-		return nil, cmp.Or(err, errOldCatalog)
+		record, whole, err := recordAt(ctx, dev, f.Number)
+		switch {
+		case err != nil:
+			return nil, err
+		case record.Dump != "" && len(unknown) > 0:
+			return nil, errFinished
+		case !whole:
+			unknown = append(unknown, f.Number)
+			continue
+		}
+		record.Storage, record.WriteStamp, record.Label = v.Storage, v.WriteStamp, v.Label
+		if err := n.Store.PutRecord(ctx, []catalog.Part{record}); err != nil {
+			return nil, err
+		}
 	}
 	return unknown, nil
 }
 
-// lastKnownFile is the number of the last file on a volume that the catalog knows: a part of a dump or of a record.
-func (n *Night) lastKnownFile(ctx context.Context, st configs.Storage, label catalog.Label) (int, error) {
+// lastFile is the number of the last file on a volume that the catalog knows, a dump's or a catalog record's.
+func (n *Night) lastFile(ctx context.Context, label catalog.Label) (int, error) {
 	parts, err := n.Store.PartsOn(ctx, label)
 	if err != nil {
 		return 0, err
 	}
-	records, err := n.Store.Records(ctx, st.Name)
+	records, err := n.Store.Records(ctx, "")
 	if err != nil {
 		return 0, err
 	}
 	last := 0
-	for _, p := range slices.Concat(parts, records) {
+	for _, p := range append(parts, records...) {
 		if p.Label == label {
 			last = max(last, p.File)
 		}
@@ -139,11 +142,19 @@ func (n *Night) lastKnownFile(ctx context.Context, st configs.Storage, label cat
 	return last, nil
 }
 
-// isRecord tells whether a file is the catalog record of a run. One that cannot be read is none.
-func isRecord(ctx context.Context, dev vtape.Device, number int) (bool, error) {
+// recordAt gives the catalog record that a file is, and whether it is all of it; the zero part for another file.
+func recordAt(ctx context.Context, dev vtape.Device, number int) (p catalog.Part, whole bool, err error) {
 	r, err := dev.Open(ctx, number)
 	if err != nil {
-		return false, err
+		return p, false, err
 	}
-	return r.Header().Program == catalog.ProgramRecord, r.Close()
+	defer r.Close() // it was only read
+	h := r.Header()
+	if h.Program != catalog.ProgramRecord {
+		return p, false, nil
+	}
+	p = catalog.Part{
+		Dump: h.DumpID(), Number: h.Part, File: number, Bytes: r.SizeBytes(), CRC: h.Server.Sum, HeaderCRC: vtape.Checksum(r.RawHeader()),
+	}
+	return p, h.Part == 1 && p.Bytes == h.Server.Bytes, nil
 }

@@ -57,6 +57,6 @@
 // # What was tried
 //
 // The tests use versitygw 1.8, with and without versions, with faults of the connection at every request, and objects that
-// Amanda 3.5.1 wrote. Amazon's own service and other stores have not been tried; where one refuses checksums or
-// conditions, Options has a word for it.
+// Amanda 3.5.1 wrote; Amanda's amrestore restores what the device wrote. Amazon's own service and other stores have not
+// been tried; where one refuses checksums or conditions, Options has a word for it.
 package s3

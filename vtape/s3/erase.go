@@ -1,26 +1,33 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"golang.org/x/sync/errgroup"
 )
 
-// remove removes objects, or the versions of them that are named; what is gone already is no error.
+// remove removes objects, or the versions of them that are named; what is gone already is no error. The versions of one
+// key go one after another, the latest at the end: without it an older one would show again.
 func (s *Store) remove(ctx context.Context, list []object) error {
+	byKey := make(map[string][]object)
+	for _, o := range list {
+		byKey[o.key] = append(byKey[o.key], o)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.opts.Connections)
-	for _, o := range list {
+	for _, versions := range byKey {
+		slices.SortStableFunc(versions, func(a, b object) int { return cmp.Compare(rank(a), rank(b)) })
 		g.Go(func() error {
-			_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{
-				Bucket: &s.opts.Bucket, Key: &o.key, VersionId: optional(o.version),
-			})
-			if err = s.tell(err); err != nil && !errors.Is(err, errNoObject) {
-				return fmt.Errorf("remove %s: %w", o.key, err)
+			for _, o := range versions {
+				if err := s.removeOne(ctx, o); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
@@ -28,10 +35,25 @@ func (s *Store) remove(ctx context.Context, list []object) error {
 	return g.Wait()
 }
 
+func rank(o object) int {
+	if o.latest {
+		return 1
+	}
+	return 0
+}
+
+func (s *Store) removeOne(ctx context.Context, o object) error {
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.opts.Bucket, Key: &o.key, VersionId: optional(o.version)})
+	if err = s.tell(err); err != nil && !errors.Is(err, errNoObject) {
+		return fmt.Errorf("remove %s: %w", o.key, err)
+	}
+	return nil
+}
+
 // CleanUp removes what writers that were interrupted have left on the volume: unfinished uploads, data without a
-// header, and old versions of either, as far as no lock keeps them. It tells how many there were. Nobody may be writing
-// to the volume, and an upload that is aborted cannot be resumed.
-func (d *Device) CleanUp(ctx context.Context) (removed int, err error) {
+// header, and old versions of either, as far as no lock keeps them. It names their keys. Nobody may be writing to the
+// volume, and an upload that is aborted cannot be resumed.
+func (d *Device) CleanUp(ctx context.Context) (removed []string, err error) {
 	removed, err = d.cleanUp(ctx)
 	if err != nil {
 		return removed, fmt.Errorf("clean up: %s: %w", d.where(), err)
@@ -39,23 +61,25 @@ func (d *Device) CleanUp(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
-func (d *Device) cleanUp(ctx context.Context) (int, error) {
-	uploads, err := d.abortUploads(ctx)
-	if err != nil {
-		return 0, err
+func (d *Device) cleanUp(ctx context.Context) (removed []string, err error) {
+	if removed, err = d.abortUploads(ctx); err != nil {
+		return removed, err
 	}
 	list, err := d.s.objects(ctx, d.prefix+filesPrefix)
 	if err != nil {
-		return uploads, err
+		return removed, err
 	}
 	orphans, err := d.unlocked(ctx, d.orphans(list))
 	if err != nil {
-		return uploads, err
+		return removed, err
 	}
 	if err := d.s.remove(ctx, orphans); err != nil {
-		return uploads, err
+		return removed, err
 	}
-	return uploads + len(orphans), nil
+	for _, o := range orphans {
+		removed = append(removed, o.key)
+	}
+	return removed, nil
 }
 
 // orphans gives what is not of a file: data without a header, and what is not the latest version.
@@ -78,11 +102,11 @@ func (d *Device) orphans(list []object) []object {
 
 func (d *Device) parse(o object) (key, bool) { return parseKey(o.key[len(d.prefix):]) }
 
-// abortUploads aborts all unfinished uploads of the volume.
-func (d *Device) abortUploads(ctx context.Context) (aborted int, err error) {
+// abortUploads aborts all unfinished uploads of the volume, and gives their keys.
+func (d *Device) abortUploads(ctx context.Context) (aborted []string, err error) {
 	list, err := d.s.uploads(ctx, d.prefix+filesPrefix)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, u := range list {
 		if _, ok := parseKey(u.key[len(d.prefix):]); !ok {
@@ -91,7 +115,7 @@ func (d *Device) abortUploads(ctx context.Context) (aborted int, err error) {
 		if err := d.s.abort(ctx, u.key, u.id); err != nil {
 			return aborted, err
 		}
-		aborted++
+		aborted = append(aborted, u.key)
 	}
 	return aborted, nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // LockedUntil gives the latest time until which an object of the volume is locked, old versions included; the zero time
-// where there is no lock. It may have passed. A legal hold has no end: it is told as the last day of the year 9999.
+// when none is locked now. A legal hold has no end: it is told as the last day of the year 9999.
 func (d *Device) LockedUntil(ctx context.Context) (time.Time, error) {
 	until, err := d.lockedUntil(ctx)
 	if err != nil {
@@ -23,6 +23,7 @@ func (d *Device) LockedUntil(ctx context.Context) (time.Time, error) {
 	return until, nil
 }
 
+// lockedUntil gives the zero time for locks that are over.
 func (d *Device) lockedUntil(ctx context.Context) (until time.Time, err error) {
 	if locks, err := d.s.locks(ctx); err != nil || !locks {
 		return time.Time{}, err
@@ -36,7 +37,7 @@ func (d *Device) lockedUntil(ctx context.Context) (until time.Time, err error) {
 		return time.Time{}, err
 	}
 	err = d.eachLock(ctx, append(labels, d.ofFiles(parts)...), func(_ object, end time.Time) {
-		if end.After(until) {
+		if end.After(until) && end.After(d.s.opts.Now()) {
 			until = end
 		}
 	})
@@ -52,7 +53,7 @@ func (d *Device) checkLocks(ctx context.Context) error {
 	switch {
 	case until.Equal(holdEnd()):
 		return fmt.Errorf("%w by a legal hold", ErrLocked)
-	case until.After(d.s.opts.Now()):
+	case !until.IsZero():
 		return fmt.Errorf("%w until %s", ErrLocked, until.UTC().Format(time.RFC3339))
 	}
 	return nil

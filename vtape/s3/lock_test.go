@@ -66,9 +66,15 @@ func TestObjectLock(t *testing.T) {
 		if after := versions(t, server, name); !slices.Equal(before, after) {
 			t.Errorf("%s: a refused format changes %q to %q", mode, before, after)
 		}
+		if err := dev.Remove(ctx, 2); !errors.Is(err, s3.ErrLocked) {
+			t.Errorf("%s: remove a locked file: %v", mode, err)
+		}
 		devicetest.Check(t, dev, 2, devicetest.Header(2), []byte("short"))
 
 		clock = until.Add(time.Second)
+		if got, err := dev.LockedUntil(ctx); err != nil || !got.IsZero() {
+			t.Errorf("%s: locked until %v when that is over, %v", mode, got, err)
+		}
 		until = until.Add(time.Hour)
 		for { // the server has its own clock
 			if err = dev.Format(ctx, devicetest.Label("DEMO-002")); !errors.Is(err, s3.ErrDenied) || time.Now().After(clock.Add(time.Minute)) {
@@ -120,8 +126,8 @@ func TestLegalHoldAndHiddenVersions(t *testing.T) {
 	if files, err := dev.Files(ctx); err != nil || len(files) > 0 {
 		t.Errorf("files %v, %v", files, err)
 	}
-	if n, err := dev.CleanUp(ctx); n != 4 || err != nil {
-		t.Errorf("clean-up: %d, %v", n, err)
+	if n, err := dev.CleanUp(ctx); len(n) != 4 || err != nil {
+		t.Errorf("clean-up: %q, %v", n, err)
 	}
 	if got := versions(t, server, bucket); !slices.Equal(got, []string{"v-special-tapestart"}) {
 		t.Errorf("after the clean-up: %q", got)

@@ -222,8 +222,8 @@ func TestOrphans(t *testing.T) {
 	server.Put(t, bucket, "v-f00000003-mp.data", []byte("without a header"))
 	server.Put(t, bucket, "v-f00000004-b0000000000000000.data", []byte("without a header"))
 	server.Put(t, bucket, "v-found", []byte("not of the volume"))
-	if n, err := dev.CleanUp(ctx); n != 3 || err != nil {
-		t.Errorf("clean-up: %d, %v", n, err)
+	if n, err := dev.CleanUp(ctx); len(n) != 3 || err != nil {
+		t.Errorf("clean-up: %q, %v", n, err)
 	}
 	want("v-f00000002-filestart", "v-f00000002-mp.data", "v-found", "v-special-tapestart")
 
@@ -324,5 +324,28 @@ func TestSettings(t *testing.T) {
 			r.Header.Get("X-Amz-Checksum-Crc32c") == "" {
 			t.Errorf("%s: %v", r.Path, r.Header)
 		}
+	}
+}
+
+// The label is replaced in place, its files stay; another writer's label is not.
+func TestRelabel(t *testing.T) {
+	server := start(t)
+	dev, other := open(t, options(server.URL)).Device("v-"), open(t, options(server.URL)).Device("v-")
+	must(t, dev.Format(ctx, devicetest.Label("DEMO-001")))
+	devicetest.Write(t, dev, 1, devicetest.Header(1), []byte("x"))
+	later := devicetest.Label("DEMO-001")
+	later.Stamp = "20260101000000"
+	must(t, dev.Relabel(ctx, later))
+	if got, err := dev.ReadLabel(ctx); err != nil || got.Stamp != later.Stamp {
+		t.Errorf("label %+v, %v", got, err)
+	}
+	devicetest.Write(t, dev, 2, devicetest.Header(2), []byte("y"))
+	devicetest.Check(t, dev, 1, devicetest.Header(1), []byte("x"))
+	if err := dev.Relabel(ctx, devicetest.Label("DEMO-002")); err == nil || !strings.Contains(err.Error(), "it is volume DEMO-001") {
+		t.Errorf("relabel as another volume: %v", err)
+	}
+	must(t, other.Relabel(ctx, later))
+	if err := dev.Relabel(ctx, later); !errors.Is(err, s3.ErrTaken) {
+		t.Errorf("relabel after another writer: %v", err)
 	}
 }
