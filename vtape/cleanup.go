@@ -5,8 +5,8 @@ import "context"
 // Cleaner is a Device that a crash may leave with more than its files: uploads that were never ended, data without a
 // header.
 type Cleaner interface {
-	// CleanUp removes what belongs to no file, and names it. Nobody may be writing to the volume.
-	CleanUp(ctx context.Context) (removed []string, err error)
+	// CleanUp removes what belongs to no file, and counts it. Nobody may be writing to the volume.
+	CleanUp(ctx context.Context) (removed int, err error)
 }
 
 // Remover is a Device that can remove single files.

@@ -18,17 +18,22 @@ import (
 
 func (a *app) scanCommand() *cli.Command {
 	return &cli.Command{
-		Name: "scan", Usage: "make a new catalog from nothing but the media",
-		Description: `Reads the catalog records and the headers on all volumes of the configuration, and what is on the holding disk. What is
+		Name: "scan", Usage: "look into every slot anew; or make a new catalog from nothing but the media", ArgsUsage: "[STORAGE]",
+		Description: `Looks which volume is in which slot, and records it. Volumes that the catalog does not know, labels that are there twice,
+what is no volume, and volumes that are in no slot are named. A removable library that is away keeps its volumes.
+
+With --rebuild: reads the catalog records and the headers on all volumes of the configuration, and what is on the holding disk. What is
 damaged, lost or not whole is named, and the rest goes on; the exit status is 1 then. Nothing is written to the media. An
 old catalog is replaced only with --force, and kept beside the new one.
 
 EXAMPLES
+   holdfast volume scan
    holdfast volume scan --rebuild                        the catalog is lost
    holdfast volume scan --rebuild --into /tmp/new.sqlite leave the catalog alone and make another one
    holdfast volume scan --rebuild --maps -i key.txt      and the block maps, also of encrypted dumps`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "rebuild", Usage: "make the catalog anew (must be given)"},
+			jsonFlag(),
+			&cli.BoolFlag{Name: "rebuild", Usage: "make the catalog anew"},
 			&cli.StringFlag{Name: "into", Usage: "make the catalog in `FILE`; default: where the configuration has it"},
 			&cli.BoolFlag{Name: "force", Usage: "put it in the place of a catalog that is not empty, which is kept beside it"},
 			&cli.BoolFlag{Name: "read", Usage: "read all parts whose checksums no record has, to know them"},
@@ -40,11 +45,16 @@ EXAMPLES
 }
 
 func (a *app) scan(c *cli.Context) error {
+	rebuild := c.Bool("rebuild")
 	switch {
-	case c.NArg() > 0:
-		return usagef("volume scan takes no names: %q", c.Args().First())
-	case !c.Bool("rebuild"):
-		return withHint(usagef("volume scan wants --rebuild"), "`holdfast volume list` shows what the catalog knows")
+	case rebuild && c.NArg() > 0:
+		return usagef("volume scan --rebuild takes no names: %q", c.Args().First())
+	case c.NArg() > 1:
+		return usagef("volume scan takes one storage")
+	case !rebuild && (c.String("into") != "" || c.Bool("force") || c.Bool("read") || c.Bool("maps")):
+		return usagef("--into, --force, --read and --maps go with --rebuild")
+	case !rebuild:
+		return a.scanLibraries(c)
 	case c.Bool("maps") && c.String("into") != "":
 		return usagef("--maps goes with the catalog of the configuration, not with --into")
 	}

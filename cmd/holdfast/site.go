@@ -32,6 +32,8 @@ import (
 type site struct {
 	*nightly.Night
 	lock *flock.Flock
+	// release unmounts what was mounted.
+	release func()
 }
 
 // loadConfig reads the configuration that the call names.
@@ -77,6 +79,7 @@ func (a *app) openSite(c *cli.Context, how access) (*site, error) {
 		Config: cfg, Store: store, FS: vfs.OS(), Source: sourceOf, Recipients: readRecipients, Now: time.Now,
 		Workers: workers(), Version: version, PID: os.Getpid(),
 	}
+	a.useMedia(s)
 	s.Host, _ = os.Hostname() // the report does without
 	if len(cfg.MailTo) > 0 {
 		s.Mail = func(ctx context.Context, subject, body string) error { return mail(ctx, cfg, s.Now(), subject, body) }
@@ -85,6 +88,9 @@ func (a *app) openSite(c *cli.Context, how access) (*site, error) {
 }
 
 func (s *site) close() {
+	if s.release != nil {
+		s.release()
+	}
 	if s.Night != nil {
 		_ = s.Store.Close() // every write was durable when it was reported
 	}

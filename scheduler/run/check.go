@@ -4,18 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
 
-	"holdfast/catalog"
 	"holdfast/dumpers"
 	"holdfast/internal/vfs"
-	"holdfast/vtape"
-	"holdfast/vtape/dir"
-	"holdfast/vtape/library"
 )
 
 // Severity of a finding.
@@ -53,7 +48,7 @@ func (n *Night) Check(ctx context.Context) []Finding {
 		f.add(SeverityError, "the catalog can be copied from a backup of the state directory", "catalog: %v", err)
 	}
 	n.checkHolding(&f)
-	n.checkLibrary(ctx, &f)
+	n.checkLibraries(ctx, &f)
 	n.checkKeys(&f)
 	for _, d := range n.Config.DLEs {
 		info, err := n.describe(ctx, d)
@@ -107,78 +102,7 @@ func writable(fsys vfs.FS, dir string) error {
 	return errors.Join(file.Close(), fsys.Remove(probe))
 }
 
-func (n *Night) checkLibrary(ctx context.Context, f *findings) {
-	st := n.Config.MainStorage()
-	lib, err := n.Opener().Open(ctx, st)
-	if err != nil {
-		f.add(SeverityError, absentHint(err), "storage %s: %v", st.Name, err)
-		return
-	}
-	inv, err := lib.Inventory(ctx)
-	if err != nil {
-		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
-		return
-	}
-	for _, slot := range inv {
-		if slot.Err != nil {
-			f.add(SeverityWarning, slotHint(slot), "storage %s: slot %s: %v", st.Name, slot.Slot, slot.Err)
-			continue
-		}
-		if err := writable(n.FS, dir.SlotPath(st.Path, slot.Slot)); err != nil {
-			f.add(SeverityError, "does it belong to this user? Is the file system mounted read-only?", "storage %s: slot %s: %v", st.Name, slot.Slot, err)
-		}
-	}
-	keep, volumes, err := n.Verdicts(ctx, "")
-	if err != nil {
-		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
-		return
-	}
-	for _, slot := range unknownVolumes(inv, volumes) {
-		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast volume scan --rebuild` makes a new one",
-			"storage %s: slot %s holds volume %s, which the catalog does not know", st.Name, slot.Slot, slot.Label)
-	}
-	choice, err := library.Pick(inv, volumes, keep)
-	switch {
-	case err != nil:
-		f.add(SeverityError, "raise slots and call `holdfast volume create`, or lower keep-volumes", "storage %s: %v", st.Name, err)
-	case choice.Label == "":
-		f.add(SeverityNote, "", "storage %s: the next run writes to a new volume in slot %s", st.Name, choice.Slot)
-	default:
-		f.add(SeverityNote, "", "storage %s: the next run overwrites volume %s in slot %s", st.Name, choice.Label, choice.Slot)
-	}
-}
-
-// slotHint says how a slot that has no volume that can be read is put to use.
-func slotHint(slot library.SlotInfo) string {
-	if errors.Is(slot.Err, vtape.ErrAbsent) {
-		return "bring the directory back; for a new vtape, `holdfast volume create` makes it"
-	}
-	return "it is left as it is; empty the slot's directory by hand to have it used"
-}
-
-// unknownVolumes are those in the library that the catalog has no word of.
-func unknownVolumes(inv []library.SlotInfo, volumes []catalog.Volume) []library.SlotInfo {
-	known := map[catalog.Label]bool{}
-	for _, v := range volumes {
-		known[v.Label] = true
-	}
-	var out []library.SlotInfo
-	for _, slot := range inv {
-		if slot.Err == nil && !slot.Blank && !known[slot.Label] {
-			out = append(out, slot)
-		}
-	}
-	return out
-}
-
 func size(bytes int64) string { return humanize.IBytes(uint64(max(0, bytes))) }
-
-func absentHint(err error) string {
-	if errors.Is(err, vtape.ErrAbsent) || errors.Is(err, fs.ErrNotExist) {
-		return "mount its file system; a new library is made by `holdfast volume create`"
-	}
-	return ""
-}
 
 func (n *Night) checkKeys(f *findings) {
 	seen := map[string]bool{}

@@ -60,8 +60,11 @@ func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.V
 		}
 	}
 	if c, ok := dev.(vtape.Cleaner); ok {
-		more, err := c.CleanUp(ctx)
-		return append(removed, more...), err
+		n, err := c.CleanUp(ctx)
+		if n > 0 {
+			removed = append(removed, fmt.Sprintf("%d pieces that belong to no file", n))
+		}
+		return removed, err
 	}
 	return removed, nil
 }

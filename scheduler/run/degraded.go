@@ -117,10 +117,10 @@ func (s *session) canTape(ctx context.Context, writers []*taping.Writer) bool {
 
 // admit takes a full in, or says why the holding disk has no room for it.
 func (s *session) admit(dle catalog.DLE, bytes int64) error {
-	var used, room, most int64
+	var total, most int64
 	for _, u := range s.holding.Usage() {
 		if u.Err == nil {
-			used, room, most = used+u.Used, room+u.Room, max(most, u.Room)
+			total, most = total+u.Total(), max(most, u.Room)
 		}
 	}
 	s.degraded.mu.Lock()
@@ -131,9 +131,9 @@ func (s *session) admit(dle catalog.DLE, bytes int64) error {
 			fulls += size
 		}
 	}
-	if !keepsFull(used+room, s.Config.Reserve, fulls, bytes) || bytes > most+s.held.looseBytes() {
+	if !keepsFull(total, s.Config.Reserve, fulls, bytes) || bytes > most+s.held.looseBytes() {
 		return fmt.Errorf("full of %s does not go to the holding disk without a volume: %w: it has %s, %d%% of which is for incrementals, and %s are taken by fulls",
-			size(bytes), holding.ErrNoRoom, size(used+room), s.Config.Reserve, size(fulls))
+			size(bytes), holding.ErrNoRoom, size(total), s.Config.Reserve, size(fulls))
 	}
 	s.degraded.admitted[dle] = bytes
 	return nil

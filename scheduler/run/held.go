@@ -223,7 +223,7 @@ func (s *session) reserve(ctx context.Context, bytes int64) (*holding.Reservatio
 
 // couldHold tells whether some holding disk could take so much if it were empty.
 func (s *session) couldHold(bytes int64) bool {
-	return slices.ContainsFunc(s.holding.Usage(), func(u holding.Usage) bool { return u.Err == nil && bytes <= u.Used+u.Room })
+	return slices.ContainsFunc(s.holding.Usage(), func(u holding.Usage) bool { return u.Err == nil && bytes <= u.Total() })
 }
 
 // waitForRoom waits for a change since the one seen; false when none is to be expected.

@@ -132,24 +132,21 @@ func (s *session) work(ctx context.Context) error {
 	if err := s.reap(ctx); err != nil {
 		return fmt.Errorf("clean up after an earlier run: %w", err)
 	}
-	if err := s.startWriters(ctx); err != nil {
+	backlogBytes, err := s.startWriters(ctx)
+	if err != nil {
 		return err
 	}
-	err := s.fillStorages(ctx)
+	err = s.fillStorages(ctx, backlogBytes)
 	if err := errors.Join(err, s.closeWriters(ctx)); err != nil {
 		return err
 	}
 	return s.erase(ctx)
 }
 
-// fillStorages hands the writers what there is to write, and waits until they have done what they can.
-func (s *session) fillStorages(ctx context.Context) error {
-	backlog, err := s.queueBacklog(ctx)
-	if err != nil {
-		return err
-	}
+// fillStorages makes the dumps, and waits until the writers have done what they can.
+func (s *session) fillStorages(ctx context.Context, backlogBytes int64) error {
 	if s.options.Command != CommandFlush {
-		plan, err := s.plan(ctx, backlog)
+		plan, err := s.plan(ctx, backlogBytes)
 		if err != nil {
 			return err
 		}

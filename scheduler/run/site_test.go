@@ -206,8 +206,10 @@ func newSite(t testing.TB, im *images, yaml string) *site {
 			t.Fatal(err)
 		}
 	}
-	if err := (run.Opener{FS: s.mem}).Create(t.Context(), s.config.MainStorage()); err != nil {
-		t.Fatal(err)
+	for _, st := range s.config.Storages() {
+		if err := (run.Opener{FS: s.mem}).Create(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.open(sqlstore.Options{Create: true})
 	return s
@@ -325,8 +327,8 @@ func (s *site) recovery() *recovery.Site {
 	return &recovery.Site{
 		Catalog: recovery.FromStore{Store: s.store}, FS: s.fs, Map: n.Maps().Open, Workers: 1,
 		Identities: []age.Identity{s.im.identity},
-		Device: func(ctx context.Context, _ string, label catalog.Label) (vtape.Device, error) {
-			lib, err := run.Opener{FS: s.fs}.Open(s.t.Context(), s.config.MainStorage())
+		Device: func(ctx context.Context, storage string, label catalog.Label) (vtape.Device, error) {
+			lib, err := run.Opener{FS: s.fs}.Open(s.t.Context(), s.config.Storage[storage])
 			if err != nil {
 				return nil, err
 			}
@@ -432,14 +434,19 @@ func (s *site) checkTidy(when string) {
 			s.t.Errorf("%s: block map of no dump: %s", when, name)
 		}
 	}
-	s.checkVolumes(when)
+	for _, st := range s.config.Storages() {
+		s.checkVolumes(when, st)
+	}
 }
 
-// checkVolumes compares the files on volumes with the parts in the catalog.
-func (s *site) checkVolumes(when string) {
+// checkVolumes compares the files on a storage's volumes with the parts in the catalog.
+func (s *site) checkVolumes(when string, st configs.Storage) {
 	s.t.Helper()
 	ctx := context.Background()
-	lib, err := run.Opener{FS: s.mem}.Open(s.t.Context(), s.config.MainStorage())
+	lib, err := run.Opener{FS: s.mem}.Open(s.t.Context(), st)
+	if errors.Is(err, vtape.ErrAbsent) && st.Removable {
+		return
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -177,6 +177,7 @@ func sweep(t *testing.T, base *site, f fault) {
 		s.checkDone("after the next night")
 		s.checkLatest("after the next night", next.Head.Stamp)
 		s.checkTidy("after the next night")
+		s.checkNothingWanted("after the next night")
 		if t.Failed() {
 			t.Logf("%s hit %s; its run: exit status %d\n%s", what, tr.hit, r.Head.ExitStatus, reportText(r))
 		}
@@ -185,10 +186,9 @@ func sweep(t *testing.T, base *site, f fault) {
 
 // bases are sites before each night of the scenario; they are only copied. The nights: fulls; incrementals; fulls again
 // while dumps of the night before still lie on the holding disk; incrementals on volumes that are used again.
-func bases(t *testing.T) []*site {
+func bases(t *testing.T, newSite func(t *testing.T, im *images) *site) []*site {
 	const nights = 7
-	im := newImages(t, nights+1)
-	s := newSite(t, im, strings.Replace(siteYAML, "slots: 14", "slots: 11", 1))
+	s := newSite(t, newImages(t, nights+1))
 	var list []*site
 	for night := range nights {
 		s.close()
@@ -210,6 +210,25 @@ func bases(t *testing.T) []*site {
 	}
 	s.close()
 	return list
+}
+
+// sweepSite makes a site; share is its part of the points.
+type sweepSite struct {
+	share float64
+	make  func(t *testing.T, im *images) *site
+}
+
+// sweepSites are the sites that the sweeps go over, one storage; two, of which one erases, with a pool beside them.
+var sweepSites = map[string]sweepSite{
+	"one storage": {1, func(t *testing.T, im *images) *site {
+		return newSite(t, im, strings.Replace(siteYAML, "slots: 14", "slots: 11", 1))
+	}},
+	"several storages": {0.25, func(t *testing.T, im *images) *site {
+		yaml := strings.ReplaceAll(severalYAML(), "slots: 14", "slots: 11")
+		s := newSite(t, im, strings.Replace(yaml, "label: S-%%%,", "label: S-%%%, erase: true,", 1))
+		s.rename("/usb1", "/away")
+		return s
+	}},
 }
 
 // count tells how often each kind of fault could strike in a night.
@@ -236,9 +255,16 @@ func points(n, budget int) []int {
 	return list
 }
 
-// sweepAll runs the points of one kind, in each night of the scenario.
+// sweepAll runs the points of one kind, in each night of the scenario of each site.
 func sweepAll(t *testing.T, kind faultKind, budget int) {
-	all := bases(t)
+	for name, of := range sweepSites {
+		t.Run(name, func(t *testing.T) { sweepOne(t, kind, budget, of) })
+	}
+}
+
+func sweepOne(t *testing.T, kind faultKind, budget int, of sweepSite) {
+	all := bases(t, of.make)
+	budget = int(float64(budget) * of.share)
 	for _, base := range all {
 		night := base.night
 		if len(base.made) == 0 {
@@ -252,7 +278,7 @@ func sweepAll(t *testing.T, kind faultKind, budget int) {
 			noCatalog: c.commits, killed: c.changes + c.commits, powerLost: c.changes + c.commits, powerAt: c.commits,
 		}[kind]
 		if kind == powerAt && night == 0 {
-			budget = len(all) * n // every commit of the first night
+			budget = int(float64(len(all)*n) * of.share) // every commit of the first night
 		} else if kind == powerAt {
 			return
 		}

@@ -15,8 +15,9 @@ import (
 	"holdfast/vtape/taper"
 )
 
-// startWriters starts a writer for each storage of this run. They are there until closeWriters.
-func (s *session) startWriters(ctx context.Context) error {
+// startWriters starts a writer for each storage of this run, with the backlog before it, so that the taper algorithms see all of
+// that at once. It gives the bytes of the backlog that the main storage gets. The writers are there until closeWriters.
+func (s *session) startWriters(ctx context.Context) (backlogBytes int64, err error) {
 	var events []catalog.EventBody
 	labels := new(sync.Mutex)
 	for _, st := range s.storages {
@@ -24,13 +25,16 @@ func (s *session) startWriters(ctx context.Context) error {
 		events = append(events, catalog.StorageChanged{Storage: st.Name, State: catalog.StorageLooking})
 	}
 	if err := s.event(ctx, events...); err != nil {
-		s.writers = nil
-		return err
+		return 0, err
+	}
+	backlogBytes, err = s.queueBacklog(ctx)
+	if err != nil {
+		return 0, err
 	}
 	for _, w := range s.writers {
 		w.Start(ctx)
 	}
-	return nil
+	return backlogBytes, nil
 }
 
 func (s *session) newWriter(st configs.Storage, labels *sync.Mutex) *taping.Writer {

@@ -99,7 +99,7 @@ var errOther = errors.New("another library is there")
 // readMarker tells whether the marker is there. The error is errOther when it is another storage's.
 func (s *Shelf) readMarker() (bool, error) {
 	data, err := vfs.ReadFile(s.fsys, path.Join(s.opts.Root, markerName))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {

@@ -67,10 +67,11 @@ func New(fsys vfs.FS, o Options) *Holding {
 	}
 }
 
-// Usage is how full one holding disk is, in bytes. Room is what a dump could still reserve.
+// Usage is how full one holding disk is, in bytes. Room is what a dump could still reserve, Promised what is reserved and not
+// written yet.
 type Usage struct {
-	Path       string
-	Used, Room int64
+	Path                 string
+	Used, Room, Promised int64
 	// Err is why the holding disk cannot be used; nil when it can.
 	Err error
 }
@@ -85,11 +86,15 @@ func (h *Holding) Usage() []Usage {
 		u.Used, u.Err = h.used(d.Path)
 		if u.Err == nil {
 			u.Room, u.Err = h.room(i)
+			u.Promised = h.promised(i)
 		}
 		all = append(all, u)
 	}
 	return all
 }
+
+// Total is what the holding disk takes in all.
+func (u Usage) Total() int64 { return u.Used + u.Room + u.Promised }
 
 // used counts what lies in the run directories below dir.
 func (h *Holding) used(dir string) (int64, error) {

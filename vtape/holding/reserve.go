@@ -75,12 +75,18 @@ func (h *Holding) room(dir int) (int64, error) {
 		}
 		room = min(room, d.UseBytes-used)
 	}
+	return room - h.promised(dir), nil
+}
+
+// promised is what is promised of a holding disk and not yet written. h.mu is held.
+func (h *Holding) promised(dir int) int64 {
+	var sum int64
 	for r := range h.reservations {
 		if r.dir == dir {
-			room -= max(0, r.bytes-r.written)
+			sum += max(0, r.bytes-r.written)
 		}
 	}
-	return room, nil
+	return sum
 }
 
 // Path is the holding disk the room is on.

@@ -69,6 +69,9 @@ func OpenReadOnly(ctx context.Context, fsys vfs.FS, root string) (*Library, erro
 	return New(shelf, Options{Name: root}), nil
 }
 
+// ErrDuplicate: the label is in two slots, and which of the volumes is the right one cannot be told.
+var ErrDuplicate = errors.New("is also in slot")
+
 // SlotInfo is what a look at a slot found.
 type SlotInfo struct {
 	// Slot is the slot's number as text, or the directory's name when a slot was opened alone.
@@ -98,8 +101,8 @@ func (l *Library) Inventory(ctx context.Context) ([]SlotInfo, error) {
 	at := make(map[catalog.Label]int) // index in list
 	for i, info := range list {
 		if other, ok := at[info.Label]; ok && info.Label != "" {
-			list[i].Err = fmt.Errorf("label %s is also in slot %s", info.Label, list[other].Slot)
-			list[other].Err = fmt.Errorf("label %s is also in slot %s", info.Label, info.Slot)
+			list[i].Err = fmt.Errorf("label %s %w %s", info.Label, ErrDuplicate, list[other].Slot)
+			list[other].Err = fmt.Errorf("label %s %w %s", info.Label, ErrDuplicate, info.Slot)
 		}
 		at[info.Label] = i
 	}

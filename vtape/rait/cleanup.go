@@ -50,24 +50,22 @@ func (d *Device) Remove(ctx context.Context, number int) error {
 
 var errNoRemover = errors.New("files cannot be removed one by one")
 
-// CleanUp removes from all members what belongs to no file of theirs, and names it.
-func (d *Device) CleanUp(ctx context.Context) (removed []string, err error) {
+// CleanUp removes from all members what belongs to no file of theirs, and counts it.
+func (d *Device) CleanUp(ctx context.Context) (removed int, err error) {
 	living, _, err := d.living(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("clean up: parity set: %w", err)
+		return 0, fmt.Errorf("clean up: parity set: %w", err)
 	}
-	names := make([][]string, len(d.members))
+	counts := make([]int, len(d.members))
 	errs := d.each(living, func(i int) (err error) {
 		if c, ok := d.members[i].Device.(vtape.Cleaner); ok {
-			names[i], err = c.CleanUp(ctx)
+			counts[i], err = c.CleanUp(ctx)
 		}
 		return err
 	})
 	var joined error
 	for _, i := range living {
-		for _, name := range names[i] {
-			removed = append(removed, fmt.Sprintf("%s of member %s", name, d.members[i].Name))
-		}
+		removed += counts[i]
 		if errs[i] != nil {
 			joined = errors.Join(joined, fmt.Errorf("member %s: %w", d.members[i].Name, errs[i]))
 		}

@@ -41,9 +41,9 @@ func FuzzMembers(f *testing.F) {
 		for i := range 2 {
 			data, err := vfs.ReadFile(x.fsys, member(i)+"/00001.web01.sys tem_0.1")
 			must(f, err)
-			files[i] = data[:vtape.HeaderBytes+1000]
+			files[i] = append(data[:headBytes:headBytes], data[vtape.HeaderBytes:][:500]...)
 		}
-		files[2] = files[1][:vtape.HeaderBytes-1]
+		files[2] = files[1][:headBytes/2]
 		f.Add(byte(s.members), byte(s.parity), files[0], files[1], files[2])
 	}
 	f.Fuzz(func(t *testing.T, members, parity byte, a, b, c []byte) {
@@ -62,7 +62,7 @@ func FuzzMembers(f *testing.F) {
 				h = rait.MemberHeaderOf(h, s.members, s.parity, i, x.shard)
 			}
 			must(t, x.on(i).Format(ctx, h))
-			data := [][]byte{a, b, c}[i%3]
+			data := memberFile([][]byte{a, b, c}[i%3])
 			must(t, vfs.WriteSynced(x.fsys, member(i)+"/00001.x", data, 0o600))
 			total += len(data)
 		}
@@ -84,4 +84,17 @@ func FuzzMembers(f *testing.F) {
 			}
 		}
 	})
+}
+
+// headBytes is more than the text of a header takes.
+const headBytes = 1024
+
+// memberFile fills up the first headBytes of an input to a header block. Shorter inputs are files cut short.
+func memberFile(in []byte) []byte {
+	if len(in) < headBytes {
+		return in
+	}
+	file := make([]byte, vtape.HeaderBytes, vtape.HeaderBytes+len(in))
+	copy(file, in[:headBytes])
+	return append(file, in[headBytes:]...)
 }

@@ -88,16 +88,16 @@ func readOnce(d vtape.Device, p catalog.Part) ([]byte, error) {
 type harm string
 
 const (
-	gone     harm = "gone"      // the member's directory
-	lost     harm = "lost"      // a file
-	cut      harm = "cut"       // a file, in the middle
-	headless harm = "headless"  // a file, inside its header block
-	flipped  harm = "flipped"   // bytes in the middle of a file
-	badHead  harm = "bad head"  // bytes of the header
-	unlabled harm = "unlabeled" // the label
+	gone       harm = "gone"      // the member's directory
+	lost       harm = "lost"      // a file
+	cut        harm = "cut"       // a file, in the middle
+	headless   harm = "headless"  // a file, inside its header block
+	flipped    harm = "flipped"   // bytes in the middle of a file
+	badHead    harm = "bad head"  // bytes of the header
+	unlabelled harm = "unlabeled" // the label
 )
 
-var harms = []harm{gone, lost, cut, headless, flipped, badHead, unlabled}
+var harms = []harm{gone, lost, cut, headless, flipped, badHead, unlabelled}
 
 // wrong tells whether reading shows no error, only other bytes.
 func (h harm) wrong() bool { return h == flipped }
@@ -127,7 +127,7 @@ func (h harm) doTo(t testing.TB, fsys vfs.FS, i int) {
 		must(t, fsys.Rename(member(i), member(i)+".gone"))
 	case lost:
 		must(t, fsys.Remove(find("00001.")))
-	case unlabled:
+	case unlabelled:
 		must(t, fsys.Remove(find("00000.")))
 	case cut:
 		change(func(f vfs.File) error { return f.Truncate(vtape.HeaderBytes + 20_000) })

@@ -41,7 +41,7 @@ type Progress struct {
 // Repair writes members anew from the others, one after another, file by file. It may be killed at any moment and run
 // again: files that are right are compared and left. Each file is durable before the next one is begun. A member that
 // has not got the volume's label gets one first that says that it is not whole (see doc.go), and the right one last; so
-// it counts for nothing before all files are there. On a member that is no vtape.Mender a file that is wrong cannot be
+// it counts for nothing before all files are there. On a member that is no vtape.Remover a file that is wrong cannot be
 // replaced: then it is formatted and written wholly, once all files were found to be readable without it.
 //
 // All members are read while a member is repaired, except those still to be repaired.
@@ -241,11 +241,11 @@ func (m *mending) file(ctx context.Context, number int) (written bool, err error
 		return false, err
 	}
 	if slices.ContainsFunc(have, func(f vtape.File) bool { return f.Number == number }) {
-		mender, ok := m.dev().(vtape.Mender)
+		remover, ok := m.dev().(vtape.Remover)
 		if !ok {
 			return false, errCannotReplace
 		}
-		if err := mender.Remove(ctx, number); err != nil {
+		if err := remover.Remove(ctx, number); err != nil {
 			return false, err
 		}
 	}

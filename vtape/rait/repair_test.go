@@ -48,10 +48,10 @@ func TestRepair(t *testing.T) {
 			for i := range s.members {
 				y := x.copy()
 				h.doTo(t, y.fsys, i)
-				if h == unlabled { // a disk that was replaced
+				if h == unlabelled { // a disk that was replaced
 					must(t, y.fsys.Rename(member(i), member(i)+".gone"))
 				}
-				if h == gone || h == unlabled {
+				if h == gone || h == unlabelled {
 					must(t, y.fsys.Mkdir(member(i), 0o755))
 					must(t, y.fsys.SyncDir("/"))
 				}
@@ -210,7 +210,7 @@ func TestRepairWithoutMender(t *testing.T) {
 func TestCheck(t *testing.T) {
 	kinds := map[harm]rait.FaultKind{
 		gone: rait.FaultMissing, lost: rait.FaultMissing, cut: rait.FaultShort, flipped: rait.FaultWrong,
-		badHead: rait.FaultHeader, unlabled: rait.FaultForeign,
+		badHead: rait.FaultHeader, unlabelled: rait.FaultForeign,
 	}
 	for _, s := range []shape{{2, 1}, {3, 1}, {5, 1}, {6, 2}} {
 		x := newSet(t, s)

@@ -59,7 +59,7 @@ func (d *Device) create(ctx context.Context, number int, h vtape.Header) (*partW
 // sweep removes what too few members hold of a file, left of a part that came to nothing.
 func (d *Device) sweep(ctx context.Context, members []int, number int) {
 	d.each(members, func(i int) error {
-		if m, ok := d.members[i].Device.(vtape.Mender); ok {
+		if m, ok := d.members[i].Device.(vtape.Remover); ok {
 			return m.Remove(ctx, number) // a member that cannot will refuse the new file
 		}
 		return nil
@@ -386,7 +386,7 @@ func (w *partWriter) Abort() error {
 		if err := w.ws[i].Abort(); err != nil {
 			return err
 		}
-		m, ok := w.d.members[i].Device.(vtape.Mender)
+		m, ok := w.d.members[i].Device.(vtape.Remover)
 		if !w.closed || !ok {
 			return nil
 		}

@@ -58,8 +58,8 @@ func TestAmandasObjects(t *testing.T) {
 			}
 			checkAmandaFile(t, dev, i+1, want)
 		}
-		if n, err := dev.CleanUp(ctx); len(n) != 0 || err != nil {
-			t.Errorf("%s: a clean-up removes %q, %v", volume.prefix, n, err)
+		if n, err := dev.CleanUp(ctx); n != 0 || err != nil {
+			t.Errorf("%s: a clean-up removes %d, %v", volume.prefix, n, err)
 		}
 	}
 }

@@ -51,9 +51,9 @@ func (s *Store) removeOne(ctx context.Context, o object) error {
 }
 
 // CleanUp removes what writers that were interrupted have left on the volume: unfinished uploads, data without a
-// header, and old versions of either, as far as no lock keeps them. It names their keys. Nobody may be writing to the
-// volume, and an upload that is aborted cannot be resumed.
-func (d *Device) CleanUp(ctx context.Context) (removed []string, err error) {
+// header, and old versions of either, as far as no lock keeps them. It counts them. Nobody may be writing to the volume,
+// and an upload that is aborted cannot be resumed.
+func (d *Device) CleanUp(ctx context.Context) (removed int, err error) {
 	removed, err = d.cleanUp(ctx)
 	if err != nil {
 		return removed, fmt.Errorf("clean up: %s: %w", d.where(), err)
@@ -61,7 +61,7 @@ func (d *Device) CleanUp(ctx context.Context) (removed []string, err error) {
 	return removed, nil
 }
 
-func (d *Device) cleanUp(ctx context.Context) (removed []string, err error) {
+func (d *Device) cleanUp(ctx context.Context) (removed int, err error) {
 	if removed, err = d.abortUploads(ctx); err != nil {
 		return removed, err
 	}
@@ -76,10 +76,7 @@ func (d *Device) cleanUp(ctx context.Context) (removed []string, err error) {
 	if err := d.s.remove(ctx, orphans); err != nil {
 		return removed, err
 	}
-	for _, o := range orphans {
-		removed = append(removed, o.key)
-	}
-	return removed, nil
+	return removed + len(orphans), nil
 }
 
 // orphans gives what is not of a file: data without a header, and what is not the latest version.
@@ -102,11 +99,11 @@ func (d *Device) orphans(list []object) []object {
 
 func (d *Device) parse(o object) (key, bool) { return parseKey(o.key[len(d.prefix):]) }
 
-// abortUploads aborts all unfinished uploads of the volume, and gives their keys.
-func (d *Device) abortUploads(ctx context.Context) (aborted []string, err error) {
+// abortUploads aborts all unfinished uploads of the volume, and counts them.
+func (d *Device) abortUploads(ctx context.Context) (aborted int, err error) {
 	list, err := d.s.uploads(ctx, d.prefix+filesPrefix)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	for _, u := range list {
 		if _, ok := parseKey(u.key[len(d.prefix):]); !ok {
@@ -115,7 +112,7 @@ func (d *Device) abortUploads(ctx context.Context) (aborted []string, err error)
 		if err := d.s.abort(ctx, u.key, u.id); err != nil {
 			return aborted, err
 		}
-		aborted = append(aborted, u.key)
+		aborted++
 	}
 	return aborted, nil
 }

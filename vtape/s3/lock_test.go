@@ -126,8 +126,8 @@ func TestLegalHoldAndHiddenVersions(t *testing.T) {
 	if files, err := dev.Files(ctx); err != nil || len(files) > 0 {
 		t.Errorf("files %v, %v", files, err)
 	}
-	if n, err := dev.CleanUp(ctx); len(n) != 4 || err != nil {
-		t.Errorf("clean-up: %q, %v", n, err)
+	if n, err := dev.CleanUp(ctx); n != 4 || err != nil {
+		t.Errorf("clean-up: %d, %v", n, err)
 	}
 	if got := versions(t, server, bucket); !slices.Equal(got, []string{"v-special-tapestart"}) {
 		t.Errorf("after the clean-up: %q", got)

@@ -145,14 +145,14 @@ func (l *Shelf) Device(slot string) vtape.Device { return l.s.Device(slotPrefix(
 func (l *Shelf) SetCurrent(context.Context, string) error { return nil }
 
 // CleanUp removes what interrupted writers have left in all slots; see Device.CleanUp.
-func (l *Shelf) CleanUp(ctx context.Context) (removed []string, err error) {
+func (l *Shelf) CleanUp(ctx context.Context) (removed int, err error) {
 	slots, err := l.list(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("clean up: %s: %w", l.where(), err)
+		return 0, fmt.Errorf("clean up: %s: %w", l.where(), err)
 	}
 	for _, slot := range slots {
-		names, err := l.s.Device(slotPrefix(slot)).CleanUp(ctx)
-		removed = append(removed, names...)
+		n, err := l.s.Device(slotPrefix(slot)).CleanUp(ctx)
+		removed += n
 		if err != nil {
 			return removed, err
 		}

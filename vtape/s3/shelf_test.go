@@ -46,8 +46,8 @@ func TestShelf(t *testing.T) {
 		t.Errorf("keys %q", keys)
 	}
 	server.Put(t, bucket, "tapes/slot1-f00000002-mp.data", []byte("orphan"))
-	if n, err := shelf.CleanUp(ctx); len(n) != 1 || err != nil {
-		t.Errorf("clean-up: %q, %v", n, err)
+	if n, err := shelf.CleanUp(ctx); n != 1 || err != nil {
+		t.Errorf("clean-up: %d, %v", n, err)
 	}
 	server.Put(t, bucket, "tapes/.holdfast-library", []byte("rubbish"))
 	if err := shelf.Check(ctx); err == nil || !strings.Contains(err.Error(), "damaged") {

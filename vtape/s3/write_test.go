@@ -222,8 +222,8 @@ func TestOrphans(t *testing.T) {
 	server.Put(t, bucket, "v-f00000003-mp.data", []byte("without a header"))
 	server.Put(t, bucket, "v-f00000004-b0000000000000000.data", []byte("without a header"))
 	server.Put(t, bucket, "v-found", []byte("not of the volume"))
-	if n, err := dev.CleanUp(ctx); len(n) != 3 || err != nil {
-		t.Errorf("clean-up: %q, %v", n, err)
+	if n, err := dev.CleanUp(ctx); n != 3 || err != nil {
+		t.Errorf("clean-up: %d, %v", n, err)
 	}
 	want("v-f00000002-filestart", "v-f00000002-mp.data", "v-found", "v-special-tapestart")
 

@@ -46,12 +46,15 @@ func (w *Writer) probe(ctx context.Context) {
 		_, err = w.lookOnce(ctx, w.look)
 	}
 	w.scan.mu.Unlock()
+	cancelled := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
 	var fatal *recordError
 	switch {
 	case err == nil:
 		err = w.o.Event(ctx, catalog.StorageChanged{Storage: w.o.Storage.Name, State: catalog.StorageReady})
 	case errors.As(err, &fatal):
+	case cancelled:
+		err = nil // the dumps tell
 	default:
 		err = w.turnOff(ctx, noVolume(err))
 	}

@@ -252,7 +252,10 @@ func (w *Writer) pick(k *worker) (list *[]Job, at int, ok bool) {
 		return nil, 0, false // another worker's volume is the run's last
 	case len(w.urgent) > 0:
 		return &w.urgent, 0, true
-	case len(w.queue) == 0 || !k.started && !MayBegin(w.o.Storage, w.flow()):
+	}
+	flow := w.flow()
+	mayBegin := MayBegin(w.o.Storage, flow)
+	if len(w.queue) == 0 || !k.started && !mayBegin {
 		return nil, 0, false
 	}
 	waiting := make([]Waiting, len(w.queue))
@@ -260,7 +263,11 @@ func (w *Writer) pick(k *worker) (list *[]Job, at int, ok bool) {
 		waiting[i] = Waiting{Run: j.Dump.Stamp, Bytes: j.Dump.StoredBytes}
 	}
 	room := max(0, k.roomBytes) + int64(w.volumesLeft())*int64(w.o.Storage.VolumeSize)
-	at = Choose(w.o.Storage.TaperAlgorithm, waiting, room, w.busy > 0)
+	fitOnly := w.busy > 0
+	if !mayBegin && thresholds(w.o.Storage, flow) {
+		room, fitOnly = k.roomBytes, true // a dump that is begun is finished: it must not lead to another volume
+	}
+	at = Choose(w.o.Storage.TaperAlgorithm, waiting, room, fitOnly)
 	return &w.queue, at, at >= 0
 }
 

@@ -1,0 +1,131 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os/exec"
+
+	"holdfast/catalog"
+	"holdfast/configs"
+	"holdfast/vtape"
+	"holdfast/vtape/dir"
+	"holdfast/vtape/library"
+)
+
+// checkLibraries looks at the library of each storage. Of a pool one is enough, and a removable one may be away.
+func (n *Night) checkLibraries(ctx context.Context, f *findings) {
+	there := map[string]bool{} // pools
+	for _, st := range n.Config.Storages() {
+		n.checkCommands(f, st)
+		lib, err := n.Opener().Open(ctx, st)
+		switch {
+		case err == nil:
+			there[st.Pool] = true
+			n.checkLibrary(ctx, f, st, lib)
+		case errors.Is(err, vtape.ErrAbsent) && st.Removable:
+			f.add(SeverityNote, "", "storage %s is away: %v", st.Name, err)
+		case errors.Is(err, vtape.ErrAbsent) && st.Pool != "":
+			f.add(SeverityWarning, absentHint(err), "storage %s: %v", st.Name, err)
+		default:
+			f.add(SeverityError, absentHint(err), "storage %s: %v", st.Name, err)
+		}
+	}
+	told := map[string]bool{}
+	for _, st := range n.Config.Storages() {
+		if st.Pool != "" && !there[st.Pool] && !told[st.Pool] {
+			told[st.Pool] = true
+			f.add(SeverityError, "mount one of its storages; dumps wait on the holding disk until then", "pool %s: none of its storages is there", st.Pool)
+		}
+	}
+}
+
+// checkCommands looks that the programs of the storage's commands are there.
+func (n *Night) checkCommands(f *findings, st configs.Storage) {
+	for _, words := range [][]string{st.Mount, st.Unmount} {
+		if len(words) == 0 {
+			continue
+		}
+		if _, err := exec.LookPath(words[0]); err != nil {
+			f.add(SeverityError, "write its full path", "storage %s: %v", st.Name, err)
+		}
+	}
+}
+
+func (n *Night) checkLibrary(ctx context.Context, f *findings, st configs.Storage, lib *library.Library) {
+	inv, err := lib.Inventory(ctx)
+	if err != nil {
+		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
+		return
+	}
+	for _, slot := range inv {
+		if slot.Err != nil {
+			f.add(SeverityWarning, slotHint(slot), "storage %s: slot %s: %v", st.Name, slot.Slot, slot.Err)
+			continue
+		}
+		n.checkWritable(f, st, slot.Slot)
+	}
+	keep, err := n.Kept(ctx, st.Name)
+	if err != nil {
+		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
+		return
+	}
+	volumes, err := n.Store.Volumes(ctx, st.Name)
+	if err != nil {
+		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
+		return
+	}
+	for _, slot := range unknownVolumes(inv, volumes) {
+		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast volume scan --rebuild` makes a new one",
+			"storage %s: slot %s holds volume %s, which the catalog does not know", st.Name, slot.Slot, slot.Label)
+	}
+	choice, err := library.Pick(inv, volumes, keep)
+	switch {
+	case err != nil:
+		f.add(SeverityError, "raise slots and call `holdfast volume create`, or lower keep-volumes", "storage %s: %v", st.Name, err)
+	case choice.Label == "":
+		f.add(SeverityNote, "", "storage %s: the next run writes to a new volume in slot %s", st.Name, choice.Slot)
+	default:
+		f.add(SeverityNote, "", "storage %s: the next run overwrites volume %s in slot %s", st.Name, choice.Label, choice.Slot)
+	}
+}
+
+// checkWritable looks whether files can be made in a slot, where slots are directories.
+func (n *Night) checkWritable(f *findings, st configs.Storage, slot string) {
+	if st.Device != configs.DeviceDir {
+		return
+	}
+	if err := writable(n.FS, dir.SlotPath(st.Path, slot)); err != nil {
+		f.add(SeverityError, "does it belong to this user? Is the file system mounted read-only?", "storage %s: slot %s: %v", st.Name, slot, err)
+	}
+}
+
+// slotHint says how a slot that has no volume that can be read is put to use.
+func slotHint(slot library.SlotInfo) string {
+	if errors.Is(slot.Err, vtape.ErrAbsent) {
+		return "bring the directory back; for a new vtape, `holdfast volume create` makes it"
+	}
+	return "it is left as it is; empty the slot's directory by hand to have it used"
+}
+
+// unknownVolumes are those in the library that the catalog has no word of.
+func unknownVolumes(inv []library.SlotInfo, volumes []catalog.Volume) []library.SlotInfo {
+	known := map[catalog.Label]bool{}
+	for _, v := range volumes {
+		known[v.Label] = true
+	}
+	var out []library.SlotInfo
+	for _, slot := range inv {
+		if slot.Err == nil && !slot.Blank && !known[slot.Label] {
+			out = append(out, slot)
+		}
+	}
+	return out
+}
+
+func absentHint(err error) string {
+	if errors.Is(err, vtape.ErrAbsent) || errors.Is(err, fs.ErrNotExist) {
+		return "mount its file system; a new library is made by `holdfast volume create`"
+	}
+	return ""
+}
