@@ -36,7 +36,7 @@ func (g *gathering) merge(ctx context.Context) {
 	t := g.hear()
 	g.assume(ctx, t)
 	g.settleVolumes(t)
-	mg := &merging{gathering: g, told: g.renamed(t), lacks: map[catalog.DumpID][]string{}, lost: map[catalog.Label][]catalog.DumpID{}}
+	mg := &merging{gathering: g, told: g.renamed(t), lacks: map[catalog.DumpID][]string{}, lost: map[catalog.Label][]catalog.DumpID{}, spent: map[catalog.DumpID]bool{}}
 	mg.found()
 	mg.remembered()
 	mg.holding()
@@ -187,6 +187,8 @@ type merging struct {
 	// lacks says of dumps what their copies lack; lost which dumps have parts on a volume that is nowhere.
 	lacks map[catalog.DumpID][]string
 	lost  map[catalog.Label][]catalog.DumpID
+	// spent are the dumps of which a copy is not whole because its volumes were used again, as a record tells: no harm was done.
+	spent map[catalog.DumpID]bool
 }
 
 // found takes in what the headers show.
@@ -251,13 +253,14 @@ func (g *merging) borneOut(key copyKey, found catalog.Copy) (catalog.Copy, bool)
 	}
 	parts, whole := g.partsThere(known)
 	known.Parts = parts
+	g.spent[key.dump] = g.spent[key.dump] || !known.Status.Usable()
 	if whole && known.Status.Usable() && known.Covers(g.m.dumps[key.dump]) == nil {
 		return known, true
 	}
-	for i, p := range found.Parts { // the checksums at least
+	for i, p := range found.Parts { // where each belongs and its checksum at least
 		same := func(k catalog.Part) bool { return k.Label == p.Label && k.File == p.File && k.HeaderCRC == p.HeaderCRC }
 		if k := slices.IndexFunc(parts, same); k >= 0 {
-			found.Parts[i].CRC = parts[k].CRC
+			found.Parts[i] = parts[k]
 		}
 	}
 	return found, found.Status.Usable()
@@ -270,6 +273,7 @@ func (g *merging) remembered() {
 		parts, whole := g.partsThere(c)
 		d := g.told.dumps[c.Dump]
 		c.Parts = parts
+		g.spent[c.Dump] = g.spent[c.Dump] || !c.Status.Usable()
 		if len(parts) == 0 || d.ID == "" {
 			continue
 		}
@@ -318,11 +322,13 @@ func (g *merging) partThere(p catalog.Part) (there, lost bool) {
 	if v == nil {
 		known := g.told.volumes[p.Label]
 		if known.WriteStamp != p.WriteStamp || known.Retired {
-			return false, false // written over since
+			g.spent[p.Dump] = true // written over since
+			return false, false
 		}
 		return !g.isLost(known.Storage), g.isLost(known.Storage)
 	}
 	if v.stamp != p.WriteStamp {
+		g.spent[p.Dump] = true
 		return false, false
 	}
 	i := slices.IndexFunc(v.files, func(f taper.File) bool { return f.Number == p.File })

@@ -30,6 +30,11 @@ func (g *merging) holding() {
 // settle puts the copies of each dump in order, and marks the dumps of which nothing is whole, with what each copy lacks.
 func (g *merging) settle() {
 	m := g.m
+	for _, ids := range g.lost {
+		for _, id := range ids {
+			g.spent[id] = false
+		}
+	}
 	for id, d := range m.dumps {
 		copies := m.copies[id]
 		slices.SortStableFunc(copies, func(a, b catalog.Copy) int {
@@ -40,7 +45,7 @@ func (g *merging) settle() {
 			d.StoredCRC = 0 // of other bytes
 		}
 		whole := m.held[id] != nil || slices.ContainsFunc(copies, func(c catalog.Copy) bool { return c.Status.Usable() })
-		if d.Status.Usable() && !whole {
+		if d.Status.Usable() && !whole && !g.spent[id] {
 			slices.Sort(g.lacks[id])
 			d.Status, d.Messages = catalog.StatusPartial, slices.Compact(g.lacks[id])
 		}

@@ -138,7 +138,7 @@ func (p documentedPoint) Metadata() map[string][]byte { return p.docs }
 // rebuildSite is a site after some nights: dumps that span volumes, clones, volumes used again, documents.
 func rebuildSite(t *testing.T, nights int) *site {
 	t.Helper()
-	s := newSite(t, newImages(t, nights+3), siteYAML)
+	s := newSite(t, newImages(t, nights+4), siteYAML)
 	s.document()
 	for night := range nights {
 		s.goodNight(night)
@@ -171,7 +171,7 @@ func TestRebuild(t *testing.T) {
 	s.mustRun(nights+1, run.Options{DLEs: []catalog.DLE{{VM: "db", Disk: "disk0"}}}) // its record tells of no-reuse
 	s.mustRun(nights+2, run.Options{NoTaper: true, DLEs: []catalog.DLE{held}})
 	want, plan := s.knowledge(), s.planOf(nights+2)
-	if len(want.Held) != 1 || !want.Volumes[1].NoReuse || len(want.Dumps) < 25 {
+	if len(want.Held) != 1 || !want.Volumes[1].NoReuse || len(want.Dumps) < 10 {
 		t.Fatalf("the site is not what the test is about: %d held, %d dumps", len(want.Held), len(want.Dumps))
 	}
 	r := s.rebuild(run.RebuildOptions{})
@@ -180,7 +180,9 @@ func TestRebuild(t *testing.T) {
 		t.Error(err)
 	}
 	got := s.knowledge()
-	// The dump on the holding disk is younger than the last record: its header does not tell all.
+	// The dump on the holding disk is younger than the last record: its header does not tell all, and where it is to go is settled
+	// by the next run.
+	want.Wanted = slices.DeleteFunc(want.Wanted, func(w catalog.Wanted) bool { return w.Dump == want.Held[0].Dump })
 	for i, h := range want.Held {
 		d := want.Dumps[h.Dump]
 		d.ChangedBytes, d.MapDigest = 0, ""
@@ -195,6 +197,12 @@ func TestRebuild(t *testing.T) {
 		t.Errorf("the next night is planned otherwise: -old +new:\n%s", diff)
 	}
 	s.checkDone("with the new catalog")
+	last := s.goodNight(nights + 3)
+	s.checkDone("after the next night")
+	s.checkLatest("after the next night", last.Head.Stamp)
+	if held, err := s.store.Held(ctx); err != nil || len(held) > 0 {
+		t.Errorf("%d dumps are still on the holding disk, %v", len(held), err)
+	}
 }
 
 // Block maps that are lost with the state directory are made anew, the same to the byte: by the run that needs them where
@@ -384,7 +392,7 @@ func TestRebuildVolumeLost(t *testing.T) {
 					t.Errorf("%s is called %s without %s", c.Dump, got.Copies[j].Status, v.Label)
 				case hurt && i < len(want.Volumes)-1 && !strings.Contains(told.String(), string(c.Dump)):
 					t.Errorf("%s is not named as hurt:\n%s", c.Dump, told.String())
-				case !hurt && (j < 0 || !got.Copies[j].Status.Usable()):
+				case !hurt && c.Status.Usable() && (j < 0 || !got.Copies[j].Status.Usable()):
 					t.Errorf("%s does not lie on %s, but is no longer good", c.Dump, v.Label)
 				}
 			}
