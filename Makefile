@@ -47,8 +47,9 @@ test: tools ## all tests
 race: tools ## all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
 
-sweep: ## every point of the fault and crash sweeps, of which `make test` takes samples; some ten minutes
+sweep: ## every point of the sweeps and thousands of histories, of which `make test` takes samples; some twenty minutes
 	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run 'TestFaults|TestCrashes' ./scheduler/run ./vtape/s3
+	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run TestHistories ./scheduler/retention
 
 fuzz: tools ## every fuzz target for FUZZTIME=10s
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's,/[^/]*:func , ,' | sort -u | { set -e; \

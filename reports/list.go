@@ -105,6 +105,10 @@ func compareDLE(a, b catalog.DLE) int {
 func HistoryText(w io.Writer, dumps []catalog.Dump, copies map[catalog.DumpID][]catalog.Copy) error {
 	t := Table{Header: []string{"DLE", "STAMP", "LEVEL", "STATUS", "ORIGINAL", "STORED", "COPIES"}, Right: []bool{false, false, true, false, true, true}}
 	for _, d := range dumps {
+		status := string(d.Status)
+		if d.Hold != "" {
+			status += ", on hold"
+		}
 		places := []string{}
 		for _, c := range copies[d.ID] {
 			places = append(places, copyPlace(c))
@@ -112,7 +116,7 @@ func HistoryText(w io.Writer, dumps []catalog.Dump, copies map[catalog.DumpID][]
 		if len(places) == 0 {
 			places = append(places, "none on volumes")
 		}
-		t.Rows = append(t.Rows, []string{d.DLE.String(), string(d.Stamp), fmt.Sprint(d.Level), string(d.Status),
+		t.Rows = append(t.Rows, []string{d.DLE.String(), string(d.Stamp), fmt.Sprint(d.Level), status,
 			size(d.OrigBytes), size(d.StoredBytes), strings.Join(places, "; ")})
 	}
 	return t.Write(w)

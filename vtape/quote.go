@@ -16,6 +16,13 @@ func checkDisk(disk string) error {
 	return nil
 }
 
+// Quote writes a name as Amanda's headers and logs do: bare where that is read back the same, in double quotes otherwise.
+func Quote(name string) string { return quoteDisk(name) }
+
+// CutQuoted cuts a name that Quote has written off the front of a line, after any blanks. It refuses names that are longer
+// than a header's fields.
+func CutQuoted(line string) (name, rest string, err error) { return takeDisk(line) }
+
 // quoteDisk is Amanda's quote_string: bare where that is read back the same.
 func quoteDisk(disk string) string {
 	bare := disk != ""

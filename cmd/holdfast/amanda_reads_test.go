@@ -7,13 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"holdfast/vtape"
 )
+
+// exportDir is Amanda's configuration for the storage of the site.
+const exportDir = "export/vtapes"
 
 // twoNights runs two nights and keeps the images of each as VM.raw.LEVEL.
 func (s *amandaSite) twoNights() {
@@ -41,12 +43,13 @@ func TestAmandaReadsOurMedia(t *testing.T) {
 	parts := s.parts()
 	dumps := byDump(parts)
 	t.Run("media", func(t *testing.T) { checkShapes(t, dumps) })
-	t.Run("amtape", func(t *testing.T) { checkAmtape(t, s, parts) })
 	t.Run("amrestore", func(t *testing.T) { checkChains(t, s, dumps, (*amandaSite).amrestore) })
-	s.writeLogs(parts)
+	s.export()
+	t.Run("amtape", func(t *testing.T) { checkAmtape(t, s, parts) })
 	t.Run("find", func(t *testing.T) { checkFind(t, s, parts) })
 	t.Run("amcheckdump", func(t *testing.T) { checkAmcheckdump(t, s, parts) })
 	t.Run("amfetchdump", func(t *testing.T) { checkChains(t, s, dumps, (*amandaSite).amfetchdump) })
+	t.Run("amreport", func(t *testing.T) { checkAmreport(t, s, parts) })
 }
 
 // checkShapes makes sure that the nights have made what the test is about.
@@ -69,7 +72,7 @@ func checkShapes(t *testing.T, dumps map[string][]partFile) {
 }
 
 func checkAmtape(t *testing.T, s *amandaSite, parts []partFile) {
-	_, show := s.amanda(".", "amtape", ".", "show")
+	_, show := s.amanda(exportDir, "amtape", ".", "show")
 	for _, p := range parts {
 		want := fmt.Sprintf("slot%4s: date %s label %s\n", strings.TrimPrefix(p.slot, "slot"), p.volume.Stamp, p.volume.Label)
 		if !strings.Contains(show, want) {
@@ -167,45 +170,14 @@ func (s *amandaSite) filter(in *bytes.Buffer, name string, args ...string) []byt
 func (s *amandaSite) amfetchdump(_ string, parts []partFile) []byte {
 	s.Helper()
 	p := parts[0]
-	stream, _ := s.amanda(".", "amfetchdump", "-p", ".", p.Host, p.Disk, p.Stamp, strconv.Itoa(int(p.Level)))
+	stream, _ := s.amanda(exportDir, "amfetchdump", "-p", ".", p.Host, p.Disk, p.Stamp, strconv.Itoa(int(p.Level)))
 	return []byte(stream)
 }
-
-// writeLogs writes the smallest tapelist and logs from which Amanda's find, fetch and check work.
-func (s *amandaSite) writeLogs(parts []partFile) {
-	s.Helper()
-	logs := map[string]string{}
-	var tapes []string
-	for i, p := range parts {
-		run := p.volume.Stamp
-		tape := fmt.Sprintf("%s %s reuse BLOCKSIZE:32\n", run, p.volume.Label)
-		if !slices.Contains(tapes, tape) {
-			tapes = append(tapes, tape)
-			logs[run] += fmt.Sprintf("START taper datestamp %s label %s tape %d\n", run, p.volume.Label, len(tapes))
-		}
-		total := len(byDump(parts)[p.name()])
-		logs[run] += fmt.Sprintf("PART taper %s %d %s %s %s %d/%d %d [sec 0.1 bytes %d kps 1000.0]\n",
-			p.volume.Label, p.number, p.Host, p.Disk, p.Stamp, p.Part, total, p.Level, p.bytes)
-		if last := i+1 == len(parts) || parts[i+1].name() != p.name(); last {
-			logs[run] += fmt.Sprintf("DONE taper %s %s %s %d %d %s %s %s [sec 0.1 bytes %d kps 1000.0]\n",
-				p.Host, p.Disk, p.Stamp, total, p.Level, crcWord(p.Native), crcWord(p.Client), crcWord(p.Server), p.Server.Bytes)
-		}
-	}
-	slices.Sort(tapes)
-	slices.Reverse(tapes) // the newest first
-	s.write("state/tapelist", []byte(strings.Join(tapes, "")))
-	for run, text := range logs {
-		s.write("state/log/log."+run+".0", []byte(text))
-	}
-	s.handOver()
-}
-
-func crcWord(c vtape.CRC) string { return fmt.Sprintf("%08x:%d", c.Sum, c.Bytes) }
 
 var blanks = regexp.MustCompile(` +`)
 
 func checkFind(t *testing.T, s *amandaSite, parts []partFile) {
-	find, _ := s.amanda(".", "amadmin", ".", "find")
+	find, _ := s.amanda(exportDir, "amadmin", ".", "find")
 	find = blanks.ReplaceAllString(find, " ")
 	for _, p := range parts {
 		want := fmt.Sprintf(" %s %d %d/%d OK", p.volume.Label, p.number, p.Part, len(byDump(parts)[p.name()]))
@@ -221,9 +193,24 @@ func checkFind(t *testing.T, s *amandaSite, parts []partFile) {
 // Amanda reads every dump whole, decodes it, and compares with the checksums that our headers give.
 func checkAmcheckdump(t *testing.T, s *amandaSite, parts []partFile) {
 	for _, run := range []string{parts[0].volume.Stamp, parts[len(parts)-1].volume.Stamp} {
-		out, _ := s.amanda(".", "amcheckdump", "-t", run, ".")
+		out, _ := s.amanda(exportDir, "amcheckdump", "-t", run, ".")
 		if !strings.Contains(out, "All images (4) successfully validated") {
 			t.Errorf("amcheckdump of run %s: %s", run, out)
+		}
+	}
+}
+
+// Amanda's own report is made of the logs.
+func checkAmreport(t *testing.T, s *amandaSite, parts []partFile) {
+	for stamp, labels := range map[string]string{parts[0].volume.Stamp: "HF-001, HF-002, HF-003, HF-004", parts[len(parts)-1].volume.Stamp: "HF-005"} {
+		report, _ := s.amanda(exportDir, "amreport", ".", "--log="+s.path(exportDir+"/log/log."+stamp+".0"))
+		if want := "These dumps were to tape"; !strings.Contains(report, want) || !strings.Contains(report, labels+".") {
+			t.Errorf("amreport does not say %q %s: %s", want, labels, report)
+		}
+		for _, bad := range []string{"FAIL", "did not finish", "STRANGE"} {
+			if strings.Contains(report, bad) {
+				t.Errorf("amreport says %q: %s", bad, report)
+			}
 		}
 	}
 }
@@ -243,5 +230,15 @@ func TestAmandaReadsOurHoldingDisk(t *testing.T) {
 		}
 		s.amanda("out", "amrestore", s.path("holding/20260301010000/"+vm+".disk0.0"))
 		s.sameDisk(vm+".raw", "raw", "out/"+name+".0000001", "qcow2")
+	}
+	s.export()
+	find, _ := s.amanda(exportDir, "amadmin", ".", "find")
+	for _, vm := range []string{"plain", "zst", "enc"} {
+		if want := s.path("holding/20260301010000/" + vm + ".disk0.0"); !strings.Contains(find, want) {
+			t.Errorf("amadmin find does not say %q: %s", want, find)
+		}
+		stream, _ := s.amanda(exportDir, "amfetchdump", "-p", ".", vm, "disk0", "20260301010000")
+		s.write(vm+".qcow2", []byte(stream))
+		s.sameDisk(vm+".raw", "raw", vm+".qcow2", "qcow2")
 	}
 }

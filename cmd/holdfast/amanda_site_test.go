@@ -21,26 +21,7 @@ import (
 	"holdfast/vtape"
 )
 
-// amandaConf is all that Amanda's commands want to read media of others: paths and the changer. DIR is replaced.
-const amandaConf = `org "test"
-mailto ""
-dumpuser "backup"
-infofile "DIR/state/curinfo"
-logdir "DIR/state/log"
-indexdir "DIR/state/index"
-tapelist "DIR/state/tapelist"
-define tapetype TEST {
-    length 10 mbytes
-}
-tapetype TEST
-define changer vt {
-    tpchanger "chg-disk:DIR/vtapes"
-}
-tpchanger "vt"
-labelstr "^HF-[0-9][0-9]*$"
-`
-
-// amandaSite is a site whose media belong to Amanda's user, and a configuration of Amanda's beside it.
+// amandaSite is a site whose media belong to Amanda's user.
 type amandaSite struct {
 	*nights
 	as  *syscall.Credential // nil when the test runs as Amanda's user
@@ -78,13 +59,9 @@ dles:
   - {vm: enc, image: enc.raw, format: raw, type: secret}
   - {vm: direct, image: direct.raw, format: raw, type: direct}
 `)
-	for _, sub := range []string{"state/log", "out"} {
-		if err := os.MkdirAll(s.path(sub), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Mkdir(s.path("out"), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	s.write("amanda.conf", []byte(strings.ReplaceAll(amandaConf, "DIR", dir)))
-	s.write("disklist", nil)
 	s.makeKeys()
 	return s
 }
@@ -125,6 +102,15 @@ func (s *amandaSite) makeKeys() {
 		s.Fatal(err)
 	}
 	s.env = append(os.Environ(), "HOLDFAST_IDENTITY="+s.path("identity"))
+}
+
+// export writes the catalog for Amanda, whose configuration is then in export/STORAGE.
+func (s *amandaSite) export() {
+	s.Helper()
+	if code, _, stderr := holdfast(s, "--config", s.config, "volume", "export-amanda", s.path("export")); code != 0 || stderr != "" {
+		s.Fatalf("exit %d: %s", code, stderr)
+	}
+	s.handOver()
 }
 
 // handOver gives all of the site to Amanda's user.
@@ -206,6 +192,9 @@ func (s *amandaSite) parts() []partFile {
 		if h.Type == vtape.TypeTapeStart {
 			volume = h
 			continue
+		}
+		if h.Program == catalog.ProgramRecord {
+			continue // our own catalog's: Amanda is not told of it
 		}
 		number, err := strconv.Atoi(filepath.Base(path)[:5])
 		if err != nil {

@@ -41,6 +41,24 @@ var amandaDumps = []amandaDump{
 	{"fxzstd", "szst", "20261121195128", 0, false, "f47ad8045af42731370982e1b743eb68dc0773a3b73fcfde856b051a9a852ef8"},
 }
 
+// amandaSets are dumps on parity sets, whose members are d1, d2 and so on.
+var amandaSets = []amandaDump{
+	{"fxrait2", "conf", "20261121195056", 0, false, "d34145435adb17777ba3def8c8c111330385995756c426d0ae10dc1054fdc44a"},
+	{"fxrait2", "disk2", "20261121195056", 0, false, "7f5761311d05bb15158fe3e01d083cf99fc7c4cc76d3e48b69151fb79f717547"},
+	{"fxrait3", "conf", "20261121195102", 0, false, "56a3df3fecd3abd67242c11a51ee190571b0015812060c75e1d5d19208895ada"},
+	{"fxrait3", "disk3", "20261121195102", 0, false, "1c95c7bbde8bb4c1585fe67f65b8e76354039b5e648723b8fdb2af1bdf9c27a3"},
+	{"fxrait5", "conf", "20261121195108", 0, false, "33f07144f569e99151f62aafc4ec54b05c6b162bd7f75672a3c800b448839172"},
+	{"fxrait5", "disk5", "20261121195108", 0, false, "f11265ed0800bf6c4fc0a87265f15a24d1f30f66f7fcead2782bb9338d19e702"},
+}
+
+// amandaBuckets are dumps in a bucket, whose objects lie in vtape/s3/testdata/amanda. The fixture is their place there.
+var amandaBuckets = []amandaDump{
+	{"fxs3-{01,02}-", "s3gz", "20261121195137", 0, false, "b01a20993fd4c61b3b3e4b920daf9acc2f7a507ba0830aa7c2d0935c8321836c"},
+	{"fxs3-01-", "s3img", "20261121195137", 0, false, "bc63006c868b8d42f7fde1c5e51f0e4ac2cef5e267c9df959f40fcb72e54e97f"},
+	{"big/vol{1,2}-", "s3img", "20261121195142", 0, false, "a5b95a97480bd86b01ffba9fc7e852c467b4d4b50d6f54af8805afbafe39a9a2"},
+	{"mp1/", "s3img", "20261121195147", 0, false, "3fd0f3c8a673779f7533c6b15831cc9eecf7b2aca6f5c027da880a06dd4fe03d"},
+}
+
 // Every dump that Amanda wrote comes out as the stream that was backed up, bit by bit, from the library's directory and,
 // where all of it lies there, from a single slot.
 func TestRestoresWhatAmandaWrote(t *testing.T) {

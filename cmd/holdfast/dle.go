@@ -23,7 +23,7 @@ func (a *app) dleCommand() *cli.Command {
 		Name: "dle", Usage: "the disk list: one entry for each disk of each VM",
 		Description: "EXAMPLES\n   holdfast dle list\n   holdfast dle history web01\n   holdfast dle force web01",
 		Action:      a.group,
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name: "list", Usage: "all entries with their latest dumps",
 				Description: "EXAMPLES\n   holdfast dle list",
@@ -44,7 +44,7 @@ func (a *app) dleCommand() *cli.Command {
 				Description: "EXAMPLES\n   holdfast dle unforce web01",
 				Action:      a.unforceDLE,
 			},
-		},
+		}, a.holdCommands()...),
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os/exec"
+	"sync"
 	"time"
 
 	nightly "holdfast/scheduler/run"
@@ -21,7 +22,16 @@ func callCommand(ctx context.Context, words []string) ([]byte, error) {
 // useMedia lets the site mount what is away, and has the administrator told what is amiss with media.
 func (a *app) useMedia(s *site) {
 	s.Mounts = nightly.NewMounts(callCommand)
-	s.MediaNote = func(text string) { a.say("note", text) }
+	var mu sync.Mutex // guards told
+	told := map[string]bool{}
+	s.MediaNote = func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !told[text] { // each time that the library is opened it is noticed anew
+			told[text] = true
+			a.say("note", text)
+		}
+	}
 	s.release = func() {
 		// Also when the command was interrupted: a disk that stays mounted is one that is pulled out mounted.
 		if err := s.Mounts.Release(context.Background()); err != nil {

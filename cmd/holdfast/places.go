@@ -1,14 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"holdfast/internal/braces"
 	"holdfast/internal/vfs"
 	"holdfast/scheduler/recovery"
+	"holdfast/vtape"
+	"holdfast/vtape/rait"
+	"holdfast/vtape/s3"
 )
 
 // missingMember stands in a parity set, in Amanda's notation, for a member that is not there.
@@ -19,25 +26,29 @@ type mediaPlace struct {
 	text string
 	// kind is "dir", "s3" or "rait".
 	kind string
-	// path is the directory, or BUCKET/PREFIX.
+	// path is the directory, or BUCKET/PREFIX with its braces.
 	path string
 	// members of a parity set in their order; nil for one that is missing.
 	members []*mediaPlace
 }
 
+// placeKinds are the words before the colon, those of Amanda's changers among them.
+var placeKinds = map[string]string{
+	"file": "dir", "chg-disk": "dir", "s3": "s3", "rait": "rait", "chg-rait": "rait",
+}
+
 // parsePlace reads DIR, file:DIR, s3:BUCKET/PREFIX or rait:{PLACE,PLACE,MISSING}.
 func parsePlace(text string) (mediaPlace, error) {
-	kind, rest, found := strings.Cut(text, ":")
-	p := mediaPlace{text: text, kind: kind, path: rest}
-	switch {
-	case !found || kind != "file" && kind != "s3" && kind != "rait":
-		p.kind, p.path = "dir", text
-	case kind == "file":
-		p.kind = "dir"
-	case kind == "rait":
+	word := strings.TrimPrefix(text, "chg-multi:")
+	kind, rest, found := strings.Cut(word, ":")
+	p := mediaPlace{text: text, kind: placeKinds[kind], path: rest}
+	if !found || p.kind == "" {
+		p.kind, p.path = "dir", word
+	}
+	if p.kind == "rait" {
 		return parseSet(p)
 	}
-	if p.path == "" {
+	if p.path == "" || p.kind == "s3" && strings.HasPrefix(p.path, "/") {
 		return p, usagef("media %q: a directory, s3:BUCKET/PREFIX or rait:{DIR,DIR,...} is wanted", text)
 	}
 	if p.kind == "dir" {
@@ -46,19 +57,29 @@ func parsePlace(text string) (mediaPlace, error) {
 			return p, err
 		}
 		p.path = path
+		return p, nil
 	}
-	return p, nil
+	_, err := expand(p)
+	return p, err
+}
+
+// expand gives the names that the braces of a place stand for.
+func expand(p mediaPlace) ([]string, error) {
+	words, err := braces.Expand(p.path)
+	if err != nil {
+		return nil, usagef("media %q: %w", p.text, err)
+	}
+	return words, nil
 }
 
 func parseSet(p mediaPlace) (mediaPlace, error) {
-	inner, open := strings.CutPrefix(p.path, "{")
-	inner, closed := strings.CutSuffix(inner, "}")
-	if !open || !closed || strings.ContainsAny(inner, "{}") {
-		return p, usagef("media %q: want rait:{DIR,DIR,...}, %s in place of a member that is not there", p.text, missingMember)
+	words, err := expand(p)
+	if err != nil {
+		return p, err
 	}
 	there := 0
-	for member := range strings.SplitSeq(inner, ",") {
-		if member == missingMember {
+	for _, member := range words {
+		if member == missingMember || member == "ERROR" || member == "DEGRADED" {
 			p.members = append(p.members, nil)
 			continue
 		}
@@ -66,35 +87,102 @@ func parseSet(p mediaPlace) (mediaPlace, error) {
 		if err != nil {
 			return p, err
 		}
+		if m.kind == "rait" {
+			return p, usagef("media %q: a set of sets", p.text)
+		}
 		p.members = append(p.members, &m)
 		there++
 	}
 	if len(p.members) < 2 || there == 0 {
-		return p, usagef("media %q: a set has two members or more, and not all of them are missing", p.text)
+		return p, usagef("media %q: want rait:{DIR,DIR,...}, %s in place of a member that is not there; not all of them are", p.text, missingMember)
 	}
 	return p, nil
 }
 
-// errMediaKind: the media are of a kind that cannot be read.
-var errMediaKind = errors.New("media of this kind cannot be read yet")
-
-// openPlace opens a place to read.
-func openPlace(ctx context.Context, p mediaPlace) (recovery.Place, error) {
-	if p.kind != "dir" {
-		return recovery.Place{}, fmt.Errorf("%s: %w", p.text, errMediaKind)
+// openPlace opens a place to read. Note is told of members of parity sets that something is the matter with.
+func openPlace(ctx context.Context, p mediaPlace, note func(string)) (recovery.Place, error) {
+	switch p.kind {
+	case "s3":
+		return openBucket(ctx, p)
+	case "rait":
+		return openSet(ctx, p, note)
 	}
 	return recovery.DirPlace(ctx, vfs.OS(), p.path)
 }
 
+func openSet(ctx context.Context, p mediaPlace, note func(string)) (recovery.Place, error) {
+	members := make([]*recovery.Place, len(p.members))
+	for i, m := range p.members {
+		if m == nil {
+			continue
+		}
+		place, err := openPlace(ctx, *m, note)
+		if errors.Is(err, vtape.ErrAbsent) {
+			note(fmt.Sprintf("%s: member %d is read as %s: %v", p.text, i+1, missingMember, err))
+			continue
+		}
+		if err != nil {
+			return recovery.Place{}, err
+		}
+		members[i] = &place
+	}
+	return recovery.SetPlace(ctx, p.text, members, rait.Options{Note: func(member string, err error) {
+		note(fmt.Sprintf("%s: %s: %v", p.text, member, err))
+	}})
+}
+
+// openBucket opens volumes in a bucket: one whose keys begin with the prefix, or the slots of a library of ours. The server and
+// the credentials are those that the environment names for all programs that use S3.
+func openBucket(ctx context.Context, p mediaPlace) (recovery.Place, error) {
+	words, err := expand(p)
+	if err != nil {
+		return recovery.Place{}, err
+	}
+	var slots []recovery.Slot
+	for _, word := range words {
+		bucket, prefix, _ := strings.Cut(word, "/")
+		endpoint := cmp.Or(os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL"))
+		store, err := s3.New(ctx, s3.Options{
+			Bucket: bucket, Prefix: prefix, Endpoint: endpoint, PathStyle: endpoint != "", Region: os.Getenv("AWS_REGION"), Now: time.Now,
+		})
+		if err != nil {
+			return recovery.Place{}, fmt.Errorf("%s: %w", p.text, err)
+		}
+		found, err := bucketSlots(ctx, store, word)
+		if err != nil {
+			return recovery.Place{}, fmt.Errorf("%s: %w", p.text, err)
+		}
+		slots = append(slots, found...)
+	}
+	return recovery.RowPlace(p.text, slots), nil
+}
+
+// bucketSlots finds the volumes below a store's prefix.
+func bucketSlots(ctx context.Context, store *s3.Store, name string) ([]recovery.Slot, error) {
+	shelf := store.Shelf("", 0)
+	numbers, err := shelf.Slots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var slots []recovery.Slot
+	for _, n := range numbers {
+		slots = append(slots, recovery.Slot{Name: n, Device: shelf.Device(n)})
+	}
+	if len(slots) == 0 {
+		slots = append(slots, recovery.Slot{Name: name, Device: store.Device("")})
+	}
+	return slots, nil
+}
+
 // openMedia opens the places that the words name, and reads what is on the media in them.
-func openMedia(ctx context.Context, words []string, progress func(volume string)) (*recovery.Media, error) {
+func openMedia(ctx context.Context, words []string, note, progress func(text string)) (*recovery.Media, error) {
 	var places []recovery.Place
 	for _, word := range words {
 		p, err := parsePlace(word)
 		if err != nil {
 			return nil, err
 		}
-		place, err := openPlace(ctx, p)
+		place, err := openPlace(ctx, p, note)
 		if err != nil {
 			return nil, err
 		}

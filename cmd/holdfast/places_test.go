@@ -13,6 +13,12 @@ func TestParsePlace(t *testing.T) {
 		{"s3:bucket/prefix-", "s3", "bucket/prefix-", ""},
 		{"rait:{/a,file:/b,MISSING}", "rait", "{/a,file:/b,MISSING}", "/a /b -"},
 		{"rait:{s3:x/y,MISSING}", "rait", "{s3:x/y,MISSING}", "x/y -"},
+		{"chg-disk:/media/vtapes", "dir", "/media/vtapes", ""},
+		{"chg-multi:s3:bucket/vol{1,2}-", "s3", "bucket/vol{1,2}-", ""},
+		{"chg-rait:{chg-disk:/a,chg-disk:/b,ERROR}", "rait", "{chg-disk:/a,chg-disk:/b,ERROR}", "/a /b -"},
+		{"rait:file:/x/{a,b,c}/slot1", "rait", "file:/x/{a,b,c}/slot1", "/x/a/slot1 /x/b/slot1 /x/c/slot1"},
+		{`rait:{/a\,b,/c\}}`, "rait", `{/a\,b,/c\}}`, "/a,b /c}"},
+		{"rait:{{/a,/b},/c}", "rait", "{{/a,/b},/c}", "/a /b /c"},
 	} {
 		p, err := parsePlace(c.text)
 		if err != nil {
@@ -31,7 +37,7 @@ func TestParsePlace(t *testing.T) {
 			t.Errorf("%s: %s %s %v", c.text, p.kind, p.path, members)
 		}
 	}
-	for _, bad := range []string{"", "file:", "s3:", "rait:", "rait:{}", "rait:{/a}", "rait:/a,/b", "rait:{MISSING,MISSING}", "rait:{{/a,/b},/c}", "rait:{/a,}"} {
+	for _, bad := range []string{"", "file:", "s3:", "rait:", "rait:{}", "rait:{/a}", "rait:/a,/b", "rait:{MISSING,MISSING}", "rait:{/a,}", "rait:{/a,/b", "rait:/a}", "s3:/x", "s3:b/{1,2", "rait:{rait:{/a\\,/b},/c}"} {
 		if p, err := parsePlace(bad); err == nil {
 			t.Errorf("%q was taken: %+v", bad, p)
 		}

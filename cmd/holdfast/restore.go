@@ -197,7 +197,7 @@ func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, f
 		return s.recovery(ids), s.close, nil
 	}
 	bar := a.progressBar("read media")
-	media, err := openMedia(c.Context, words, bar.show)
+	media, err := openMedia(c.Context, words, func(text string) { a.say("note", text) }, bar.show)
 	bar.end()
 	if err != nil {
 		return nil, nil, err
@@ -233,13 +233,9 @@ func (a *app) restoreMetadata(c *cli.Context, src *recovery.Site, d catalog.Dump
 
 // restoreNative writes a dump that is not one of our streams as it was backed up.
 func (a *app) restoreNative(c *cli.Context, src *recovery.Site, d catalog.Dump) error {
-	media, ok := src.Catalog.(*recovery.Media)
-	if !ok {
-		return fmt.Errorf("%s: %w: use --from-media", d.ID, recovery.ErrNative)
-	}
-	n, err := src.OpenNative(c.Context, d, media.Header(d.ID))
+	n, err := src.OpenNative(c.Context, d)
 	if err != nil {
-		return err
+		return restoreHint(err, d, true)
 	}
 	defer n.Close()
 	var written int64

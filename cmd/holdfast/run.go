@@ -78,11 +78,11 @@ func (a *app) night(c *cli.Context, command string) error {
 	}
 	a.warn(s.Config)
 	if command == nightly.CommandFlush {
-		held, err := s.Store.Held(c.Context)
+		pending, err := s.Pending(c.Context)
 		if err != nil {
 			return err
 		}
-		if len(held) == 0 {
+		if !pending {
 			// A run that does nothing would only hide the last one from report and status.
 			fmt.Fprintln(a.stderr, "nothing is on the holding disk")
 			return nil

@@ -86,8 +86,7 @@ func storageArg(cfg *configs.Config, name string) ([]configs.Storage, error) {
 
 // listed is a volume with what there is to say of it.
 type listed struct {
-	catalog.Volume
-	Kept string `json:"kept,omitempty"`
+	volumeRow
 	// Away says why its library cannot be reached.
 	Away string `json:"away,omitempty"`
 }
@@ -106,25 +105,25 @@ func (a *app) listVolumes(c *cli.Context) error {
 		return err
 	}
 	away := s.Away(c.Context)
+	verdicts, _, err := s.Judge(c.Context, "")
+	if err != nil {
+		return err
+	}
 	rows := []listed{}
-	verdicts := map[catalog.Label]string{}
+	words := map[catalog.Label]string{}
 	var volumes []catalog.Volume
 	for _, st := range storages {
-		kept, err := s.Kept(c.Context, st.Name)
-		if err != nil {
-			return err
-		}
 		of, err := s.Store.Volumes(c.Context, st.Name)
 		if err != nil {
 			return err
 		}
 		for _, v := range of {
-			row := listed{Volume: v, Kept: kept[v.Label]}
+			row := listed{volumeRow: rowOfVolume(v, verdicts)}
 			if away[st.Name] != nil {
 				row.Away, v.Slot = away[st.Name].Error(), ""
 			}
 			rows, volumes = append(rows, row), append(volumes, v)
-			verdicts[v.Label] = row.Kept
+			words[v.Label] = verdictText(row.Verdict, s.Now().Location())
 		}
 	}
 	if c.Bool("json") {
@@ -135,7 +134,7 @@ func (a *app) listVolumes(c *cli.Context) error {
 			a.say("note", fmt.Sprintf("storage %s is away: %v", st.Name, away[st.Name]))
 		}
 	}
-	return reports.VolumesText(a.stdout, volumes, verdicts)
+	return reports.VolumesText(a.stdout, volumes, words)
 }
 
 // scanLibraries looks into every slot anew.

@@ -14,8 +14,8 @@ const importOrder = `
 	internal/* < catalog
 	catalog < configs, dumpers, vtape, catalog/record, catalog/sqlstore, reports, scheduler, scheduler/retention
 	dumpers < dumpers/*
-	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding < vtape/library < vtape/taper
-	* < scheduler/recovery < scheduler/run/taping < scheduler/run < scheduler/daemon < cmd/holdfast
+	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding, vtape/amandalog < vtape/library < vtape/taper
+	* < scheduler/recovery < scheduler/run/taping < scheduler/run < scheduler/amanda, scheduler/daemon < cmd/holdfast
 `
 
 // order is importOrder as a value: for each name what it may import directly.

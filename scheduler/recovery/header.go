@@ -1,6 +1,9 @@
 package recovery
 
 import (
+	"cmp"
+	"path"
+
 	"holdfast/catalog"
 	"holdfast/vtape"
 )
@@ -23,6 +26,9 @@ func DumpFromHeader(h vtape.Header) catalog.Dump {
 	if h.Encrypted {
 		d.Encrypt = "age"
 	}
+	if h.Image == nil { // another program's may be made with anything: what the header names
+		d.Compress, d.Encrypt = otherFilters(h)
+	}
 	if h.Image != nil {
 		d.Base, d.ImageBytes, d.Identity = h.Image.Base, h.Image.ImageBytes, h.Image.Identity
 		if h.Server.Sum == 0 { // a header leaves out a checksum that is 0, and the size with it
@@ -36,4 +42,18 @@ func DumpFromHeader(h vtape.Header) catalog.Dump {
 		}
 	}
 	return d
+}
+
+// otherFilters names the programs that compressed and encrypted the dump of another program; empty for none.
+func otherFilters(h vtape.Header) (compress, encrypt string) {
+	if h.Compress != "N" {
+		compress = "gzip"
+		if program := h.ServerCompress + h.ClientCompress; program != "" { // never both
+			compress = path.Base(program)
+		}
+	}
+	if h.Encrypted {
+		encrypt = cmp.Or(path.Base(h.ServerEncrypt+h.ClientEncrypt), "unknown")
+	}
+	return compress, encrypt
 }

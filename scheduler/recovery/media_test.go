@@ -126,7 +126,7 @@ func TestMediaLacks(t *testing.T) {
 }
 
 // native puts a stream on a volume that is not one of ours.
-func (s *store) native(stored []byte, change func(h *vtape.Header)) (catalog.Dump, vtape.Header) {
+func (s *store) native(stored []byte, change func(h *vtape.Header)) catalog.Dump {
 	s.t.Helper()
 	h := vtape.Header{
 		Stamp: string(stampAt(len(s.dumps))), Host: "amanda", Disk: "/var", Level: 0, Compress: "N", Program: "GNUTAR",
@@ -136,7 +136,7 @@ func (s *store) native(stored []byte, change func(h *vtape.Header)) (catalog.Dum
 	d := recovery.DumpFromHeader(h)
 	s.dumps, s.headers[d.ID] = append(s.dumps, d), h
 	s.tape(d, stored, 0)
-	return d, h
+	return d
 }
 
 // TestNative: streams of others come out as they were backed up, whatever they were packed in.
@@ -179,11 +179,11 @@ func TestNative(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t)
-			d, h := s.native(c.stored, c.change)
+			d := s.native(c.stored, c.change)
 			if chain, err := s.site().OpenChain(context.Background(), d); !errors.Is(err, recovery.ErrNative) {
 				t.Errorf("opened as a chain: %v, %v", chain, err)
 			}
-			n, err := s.site().OpenNative(context.Background(), d, h)
+			n, err := s.site().OpenNative(context.Background(), d)
 			s.must(err)
 			defer n.Close()
 			program := ""

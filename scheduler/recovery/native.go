@@ -26,7 +26,11 @@ type Native struct {
 }
 
 // OpenNative opens a dump of Amanda's, or any other, to be handed out as it was backed up. Close it.
-func (s *Site) OpenNative(ctx context.Context, d catalog.Dump, header vtape.Header) (*Native, error) {
+func (s *Site) OpenNative(ctx context.Context, d catalog.Dump) (*Native, error) {
+	header, err := s.header(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.ID, err)
+	}
 	places, err := s.openPlaces(ctx, d)
 	if len(places) == 0 {
 		return nil, fmt.Errorf("%s: %w", d.ID, errors.Join(ErrNoCopy, err))
@@ -34,10 +38,58 @@ func (s *Site) OpenNative(ctx context.Context, d catalog.Dump, header vtape.Head
 	for _, p := range places[1:] {
 		_ = p.Close() // only read from
 	}
-	if header.Type == vtape.TypeSplitFile && header.Server.Bytes == 0 && header.TotalParts < 1 {
+	if header.Native.Sum == 0 && d.NativeCRC != 0 { // from Amanda's log
+		header.Native = vtape.CRC{Sum: d.NativeCRC, Bytes: d.OrigBytes}
+	}
+	if header.Type == vtape.TypeSplitFile && header.Server.Bytes == 0 && d.StoredCRC == 0 && header.TotalParts < 1 {
 		s.note("%s: its headers do not say how long it is: if its last parts are missing, nobody can tell", d.ID)
 	}
 	return &Native{site: s, dump: d, header: header, place: places[0]}, nil
+}
+
+// header gives the header of a dump, which says how its stream was made: the one that media were read with, or that of the
+// first part that can be read.
+func (s *Site) header(ctx context.Context, d catalog.Dump) (vtape.Header, error) {
+	if m, ok := s.Catalog.(interface {
+		Header(catalog.DumpID) vtape.Header
+	}); ok {
+		return m.Header(d.ID), nil
+	}
+	copies, err := s.Catalog.Copies(ctx, d.ID)
+	if err != nil {
+		return vtape.Header{}, err
+	}
+	var errs error
+	for _, c := range copies {
+		for _, p := range c.Parts {
+			h, err := s.partHeader(ctx, p)
+			if err == nil {
+				return h, nil
+			}
+			errs = errors.Join(errs, err)
+		}
+	}
+	return vtape.Header{}, errors.Join(ErrNoCopy, errs)
+}
+
+func (s *Site) partHeader(ctx context.Context, p catalog.Part) (vtape.Header, error) {
+	dev, err := s.Device(ctx, p.Storage, p.Label)
+	if err != nil {
+		return vtape.Header{}, err
+	}
+	r, err := dev.Open(ctx, p.File)
+	if err != nil {
+		return vtape.Header{}, fmt.Errorf("volume %s file %d: %w", p.Label, p.File, err)
+	}
+	defer r.Close()
+	h, err := vtape.ParseHeader(r.RawHeader())
+	if err == nil && h.DumpID() != p.Dump {
+		err = fmt.Errorf("file of dump %s", h.DumpID())
+	}
+	if err != nil {
+		return h, fmt.Errorf("volume %s file %d: %w", p.Label, p.File, err)
+	}
+	return h, nil
 }
 
 // Close closes the dump.

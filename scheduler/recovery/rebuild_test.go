@@ -88,7 +88,7 @@ func TestAmandaMediaBecomeACatalog(t *testing.T) {
 			site := &recovery.Site{Catalog: recovery.FromStore{Store: s}, FS: mem, Device: m.Device, Workers: 1}
 			for _, d := range dumps {
 				var out bytes.Buffer
-				n, err := site.OpenNative(context.Background(), d, m.Header(d.ID))
+				n, err := site.OpenNative(context.Background(), d)
 				if err == nil && !m.Header(d.ID).Encrypted {
 					_, err = n.WriteTo(context.Background(), &out, "")
 				}

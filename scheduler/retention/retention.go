@@ -1,199 +1,163 @@
-// Package retention decides which volumes must not be overwritten, and says why.
-//
-// It is pure. Its one invariant stands above every policy: a volume that holds any part of a dump which a retained
-// dump needs (as its base, or as the base of the image it was cloned from) is kept. Retained are, whatever the policy,
-// the latest dump of each DLE that can be restored, the dumps on the holding disk, and those on any volume that is kept
-// by policy or by hand.
 package retention
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"holdfast/catalog"
 )
 
-// Input is what the verdicts are made from.
+// Policy is what a storage's configuration says of retention. The zero value keeps nothing beyond what always is.
+type Policy struct {
+	// KeepVolumes most recently written volumes are kept, and those written less than KeepDays days ago.
+	KeepVolumes, KeepDays int
+	// WindowDays is the recovery window: each DLE can be restored to its state at any time of the last so many days.
+	WindowDays int
+	// KeepFulls latest fulls of each DLE are retained, and each full for KeepFullDays days.
+	KeepFulls, KeepFullDays int
+	// NoReuse keeps every volume that was ever written.
+	NoReuse bool
+	// Erase asks for volumes to be erased when nothing keeps them any more; see Verdicts.Erasable.
+	Erase bool
+}
+
+// Input is what the verdicts are made from. Lists may be in any order.
 type Input struct {
-	Now     time.Time
+	Now time.Time
+	// Policies by storage: a storage without one is not in the configuration.
+	Policies map[string]Policy
+	// Volumes of all storages; Dumps are all dumps known, Copies where they lie.
 	Volumes []catalog.Volume
-	// Dumps are all dumps known, in any order; Copies where they lie.
-	Dumps  []catalog.Dump
-	Copies []catalog.Copy
-	// Held are the dumps on the holding disk: not on a volume yet, but their bases are.
-	Held []catalog.DumpID
-	// KeepVolumes most recently written volumes of each storage are kept, and what restoring the dumps on them takes.
-	KeepVolumes int
-	// RecoverDays: every dump not older than this is retained.
-	RecoverDays float64
-	// Current is the run that is going on: what it wrote is never overwritten by itself.
+	Dumps   []catalog.Dump
+	Copies  []catalog.Copy
+	// Held are the dumps on the holding disk, Wanted the copies that are still to be made.
+	Held   []catalog.DumpID
+	Wanted []catalog.Wanted
+	// Current is the run that is going on, empty for none: what it wrote is never overwritten by itself.
 	Current catalog.Stamp
 }
 
-// Keep gives the reason for each volume that must not be overwritten. A volume that is not in the answer may be.
-func Keep(in Input) map[catalog.Label]string {
-	keep := byPolicy(in)
-	needed := neededBy(in, roots(in, keep))
-	for _, c := range in.Copies {
-		why, ok := needed[c.Dump]
-		for _, p := range c.Parts {
-			if _, kept := keep[p.Label]; ok && !kept {
-				keep[p.Label] = fmt.Sprintf("holds %s, %s", c.Dump, why)
-			}
-		}
-	}
-	return keep
+// Verdict is what is decided on a volume.
+type Verdict struct {
+	Label   catalog.Label `json:"label"`
+	Storage string        `json:"storage"`
+	// Reusable: the volume may be overwritten. It has no Reasons then.
+	Reusable bool `json:"reusable"`
+	// Yields: the volume is kept only for copies that are still to be made, and may be overwritten when nothing else can be.
+	Yields bool `json:"yields,omitempty"`
+	// Until is when the last reason ends, as far as time alone decides; zero when it does not.
+	Until time.Time `json:"until,omitzero"`
+	// Reasons are all that keep the volume, the weightiest first.
+	Reasons []Reason `json:"reasons,omitempty"`
 }
 
-// byPolicy are the volumes kept for their own sake.
-func byPolicy(in Input) map[catalog.Label]string {
-	keep := map[catalog.Label]string{}
-	for _, v := range newest(in.Volumes, in.KeepVolumes) {
-		keep[v.Label] = fmt.Sprintf("one of the %d volumes written last", in.KeepVolumes)
-	}
-	for _, v := range in.Volumes {
-		switch {
-		case v.Retired:
-			keep[v.Label] = "retired"
-		case v.NoReuse:
-			keep[v.Label] = "marked no-reuse"
-		case in.Current != "" && v.WriteStamp == in.Current:
-			keep[v.Label] = "written in this run"
-		}
-	}
-	return keep
+// Retained is a dump that is kept in a storage.
+type Retained struct {
+	Dump    catalog.DumpID `json:"dump"`
+	Storage string         `json:"storage"`
+	// Yields: it is kept only for a copy that is still to be made.
+	Yields  bool     `json:"yields,omitempty"`
+	Reasons []Reason `json:"reasons"`
 }
 
-// newest gives the n most recently written volumes of each storage.
-func newest(volumes []catalog.Volume, n int) []catalog.Volume {
-	sorted := slices.SortedFunc(slices.Values(volumes), func(a, b catalog.Volume) int {
-		return cmp.Or(cmp.Compare(b.WriteStamp, a.WriteStamp), cmp.Compare(b.Label, a.Label))
+// Verdicts are what is decided on all volumes and dumps.
+type Verdicts struct {
+	// Volumes by label.
+	Volumes []Verdict
+	// Dumps that are kept, by id and storage; one that is in none of these may be overwritten wherever it lies.
+	Dumps []Retained
+
+	index *index
+}
+
+// Judge gives the verdict on each volume. The same input in another order gives the same answer.
+func Judge(in Input) Verdicts {
+	x := newIndex(in)
+	own := x.volumeRules()
+	n := x.propagate(x.roots(own))
+	v := Verdicts{index: x, Dumps: x.retained(n)}
+	reasons := x.volumeReasons(own, n)
+	for i, vol := range x.volumes {
+		v.Volumes = append(v.Volumes, newVerdict(vol, reasons[i]))
+	}
+	return v
+}
+
+func newVerdict(v catalog.Volume, reasons []Reason) Verdict {
+	verdict := Verdict{Label: v.Label, Storage: v.Storage, Reusable: len(reasons) == 0, Reasons: reasons}
+	verdict.Yields = len(reasons) > 0 && yields(reasons)
+	for i, r := range reasons {
+		if r.Until.IsZero() {
+			verdict.Until = time.Time{}
+			break
+		}
+		if i == 0 || r.Until.After(verdict.Until) {
+			verdict.Until = r.Until
+		}
+	}
+	return verdict
+}
+
+// Of is the verdict on one volume; false for a label that was not in the input.
+func (v Verdicts) Of(label catalog.Label) (Verdict, bool) {
+	i, ok := slices.BinarySearchFunc(v.Volumes, label, func(v Verdict, l catalog.Label) int {
+		return strings.Compare(string(v.Label), string(l))
 	})
-	taken := map[string]int{}
-	var out []catalog.Volume
-	for _, v := range sorted {
-		if v.WriteStamp == "" || v.Retired || taken[v.Storage] >= n {
-			continue
-		}
-		taken[v.Storage]++
-		out = append(out, v)
+	if !ok {
+		return Verdict{}, false
 	}
-	return out
+	return v.Volumes[i], true
 }
 
-// root is a dump that is kept for its own sake, with the reason.
-type root struct {
-	id  catalog.DumpID
-	why string
+// Keep gives, for each volume of a storage that must not be overwritten, the weightiest reason.
+func (v Verdicts) Keep(storage string) map[catalog.Label]string {
+	return v.keep(storage, func(Verdict) bool { return true })
 }
 
-// roots gives the dumps that are kept for their own sake, those with the weightiest reason first.
-func roots(in Input, keep map[catalog.Label]string) []root {
-	out := latest(in)
-	for _, id := range in.Held {
-		out = append(out, root{id, "which is on the holding disk, too"})
-	}
-	// A retired volume is gone for good: what only it held needs nothing any more.
-	gone := retired(in)
-	for _, c := range in.Copies {
-		for _, p := range c.Parts {
-			if why, ok := keep[p.Label]; ok && !gone[p.Label] {
-				out = append(out, root{c.Dump, fmt.Sprintf("part of which is on %s (%s)", p.Label, why)})
-				break
-			}
+// Firm is Keep without the volumes that yield: what may not be overwritten even when nothing else is left.
+func (v Verdicts) Firm(storage string) map[catalog.Label]string {
+	return v.keep(storage, func(v Verdict) bool { return !v.Yields })
+}
+
+func (v Verdicts) keep(storage string, want func(Verdict) bool) map[catalog.Label]string {
+	keep := map[catalog.Label]string{}
+	for _, one := range v.Volumes {
+		if one.Storage == storage && !one.Reusable && want(one) {
+			keep[one.Label] = one.Reasons[0].Text
 		}
 	}
-	since := in.Now.Add(-time.Duration(in.RecoverDays * 24 * float64(time.Hour)))
-	for _, d := range in.Dumps {
-		if in.RecoverDays > 0 && d.Status.Usable() && !d.Stamp.Time(in.Now.Location()).Before(since) {
-			out = append(out, root{d.ID, fmt.Sprintf("a dump of the last %g days", in.RecoverDays)})
+	return keep
+}
+
+// Erasable are the volumes of storages that ask for erasing that nothing keeps any more, by label. Those never written (as
+// one that was erased is recorded) or kept for whatever reason, be it one that yields, are not among them.
+func (v Verdicts) Erasable() []catalog.Label {
+	var out []catalog.Label
+	for i, one := range v.Volumes {
+		written := v.index.volumes[i].WriteStamp != ""
+		if one.Reusable && written && v.index.in.Policies[one.Storage].Erase {
+			out = append(out, one.Label)
 		}
 	}
 	return out
 }
 
-// latest gives, for each DLE, the latest dump on volumes and the latest one that can be restored with all it builds on.
-// They are the same unless a volume was lost; the second keeps what is left then.
-func latest(in Input) []root {
-	there := onVolumes(in)
-	byID := make(map[catalog.DumpID]catalog.Dump, len(in.Dumps))
-	for _, d := range in.Dumps {
-		byID[d.ID] = d
+// OnlyOn are the dumps that something keeps, and that lie whole on this volume alone or with others of the same copy: what
+// is lost with the volume. By id.
+func (v Verdicts) OnlyOn(label catalog.Label) []catalog.DumpID {
+	x := v.index
+	vol, ok := x.volumeOf[label]
+	if !ok {
+		return nil
 	}
-	restorable := func(id catalog.DumpID) (catalog.Dump, bool) {
-		d, ok := byID[id]
-		return d, ok && there[id]
-	}
-	found := map[catalog.DLE][2]catalog.Dump{}
-	for _, d := range in.Dumps {
-		if !d.Status.Usable() || !there[d.ID] || slices.Contains(in.Held, d.ID) {
-			continue
-		}
-		best := found[d.DLE]
-		if later(d, best[0]) {
-			best[0] = d
-		}
-		if _, err := catalog.Chain(d.ID, restorable); err == nil && later(d, best[1]) {
-			best[1] = d
-		}
-		found[d.DLE] = best
-	}
-	var out []root
-	for dle, best := range found {
-		out = append(out, root{best[0].ID, fmt.Sprintf("the latest dump of %s", dle)})
-		if best[1].ID != "" && best[1].ID != best[0].ID {
-			out = append(out, root{best[1].ID, fmt.Sprintf("the latest dump of %s that can be restored", dle)})
+	var out []catalog.DumpID
+	for _, r := range v.Dumps {
+		d := x.dumpOf[r.Dump]
+		elsewhere := func(c placed) bool { return !slices.Contains(c.volumes, vol) }
+		if !x.held[d] && !slices.ContainsFunc(x.copies[d], elsewhere) {
+			out = append(out, r.Dump)
 		}
 	}
-	slices.SortFunc(out, func(a, b root) int { return cmp.Compare(a.id, b.id) })
-	return out
-}
-
-// onVolumes are the dumps of which a whole copy is on volumes that are still there, or that are on the holding disk.
-func onVolumes(in Input) map[catalog.DumpID]bool {
-	gone := retired(in)
-	there := map[catalog.DumpID]bool{}
-	for _, c := range in.Copies {
-		lost := slices.ContainsFunc(c.Parts, func(p catalog.Part) bool { return gone[p.Label] })
-		if c.Status.Usable() && !lost {
-			there[c.Dump] = true
-		}
-	}
-	for _, id := range in.Held {
-		there[id] = true
-	}
-	return there
-}
-
-func retired(in Input) map[catalog.Label]bool {
-	gone := map[catalog.Label]bool{}
-	for _, v := range in.Volumes {
-		if v.Retired {
-			gone[v.Label] = true
-		}
-	}
-	return gone
-}
-
-func later(a, b catalog.Dump) bool {
-	return cmp.Or(cmp.Compare(a.Stamp, b.Stamp), cmp.Compare(a.Level, b.Level)) > 0
-}
-
-// neededBy gives the dumps that restoring the roots takes, over and over their bases, each with the reason.
-func neededBy(in Input, roots []root) map[catalog.DumpID]string {
-	base := make(map[catalog.DumpID]catalog.DumpID, len(in.Dumps))
-	for _, d := range in.Dumps {
-		base[d.ID] = d.Base
-	}
-	needed := map[catalog.DumpID]string{}
-	for _, r := range roots {
-		why := r.why
-		for id := r.id; id != "" && needed[id] == ""; id = base[id] {
-			needed[id] = why
-			why = fmt.Sprintf("which %s needs", r.id)
-		}
-	}
-	return needed
+	return slices.Compact(out)
 }

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/configs"
+	"holdfast/scheduler/run/taping"
 	"holdfast/vtape"
 	"holdfast/vtape/dir"
 	"holdfast/vtape/library"
@@ -65,26 +66,24 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings, st configs.Storag
 		}
 		n.checkWritable(f, st, slot.Slot)
 	}
-	keep, err := n.Kept(ctx, st.Name)
+	verdicts, volumes, err := n.Judge(ctx, "")
 	if err != nil {
 		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
 		return
 	}
-	volumes, err := n.Store.Volumes(ctx, st.Name)
-	if err != nil {
-		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
-		return
-	}
-	for _, slot := range unknownVolumes(inv, volumes) {
+	for _, slot := range unknownVolumes(inv, taping.VolumesOf(st.Name, volumes)) {
 		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast volume scan --rebuild` makes a new one",
 			"storage %s: slot %s holds volume %s, which the catalog does not know", st.Name, slot.Slot, slot.Label)
 	}
-	choice, err := library.Pick(inv, volumes, keep)
+	choice, givenUp, err := taping.PickVolume(inv, volumes, verdicts, st.Name)
 	switch {
 	case err != nil:
 		f.add(SeverityError, "raise slots and call `holdfast volume create`, or lower keep-volumes", "storage %s: %v", st.Name, err)
 	case choice.Label == "":
 		f.add(SeverityNote, "", "storage %s: the next run writes to a new volume in slot %s", st.Name, choice.Slot)
+	case len(givenUp) > 0:
+		f.add(SeverityWarning, "raise slots, or see to the storage that the copy goes to",
+			"storage %s: the next run overwrites volume %s in slot %s, the only one left; it %s", st.Name, choice.Label, choice.Slot, givenUp[0].Text)
 	default:
 		f.add(SeverityNote, "", "storage %s: the next run overwrites volume %s in slot %s", st.Name, choice.Label, choice.Slot)
 	}

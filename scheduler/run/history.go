@@ -43,7 +43,9 @@ func (n *Night) history(ctx context.Context) (history, error) {
 	}
 	for _, d := range dumps {
 		h.byID[d.ID] = d
-		h.byDLE[d.DLE] = append(h.byDLE[d.DLE], d)
+		if foreign := d.Program != "" && d.Program != catalog.ProgramImage; !foreign { // nothing is built on what another program dumped
+			h.byDLE[d.DLE] = append(h.byDLE[d.DLE], d)
+		}
 	}
 	return h, nil
 }

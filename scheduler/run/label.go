@@ -8,7 +8,6 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/configs"
-	"holdfast/scheduler/retention"
 	"holdfast/vtape"
 	"holdfast/vtape/library"
 )
@@ -144,29 +143,14 @@ func (n *Night) giveUp(ctx context.Context, o LabelOptions, info library.SlotInf
 	if v.NoReuse {
 		return fmt.Errorf("volume %s is marked no-reuse", v.Label)
 	}
-	kept, err := n.Kept(ctx, v.Storage)
+	verdicts, _, err := n.Judge(ctx, "")
 	if err != nil {
 		return err
 	}
-	if why, ok := kept[v.Label]; ok {
-		return fmt.Errorf("volume %s must not be overwritten: %s", v.Label, why)
+	if verdict, _ := verdicts.Of(v.Label); !verdict.Reusable {
+		return fmt.Errorf("volume %s must not be overwritten: %s", v.Label, verdict.Reasons[0].Text)
 	}
 	return n.Store.Retire(context.WithoutCancel(ctx), v.Label)
-}
-
-// Kept tells for each volume of a storage that must not be overwritten why not.
-func (n *Night) Kept(ctx context.Context, storage string) (map[catalog.Label]string, error) {
-	volumes, err := n.Store.Volumes(ctx, storage)
-	if err != nil {
-		return nil, err
-	}
-	h, err := n.history(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return retention.Keep(retention.Input{
-		Now: n.Now(), Volumes: volumes, Dumps: h.all(), Copies: h.copies, Held: h.held, KeepVolumes: n.Config.Storage[storage].KeepVolumes,
-	}), nil
 }
 
 func (n *Night) writeLabel(ctx context.Context, lib *library.Library, o LabelOptions, label catalog.Label) error {

@@ -10,6 +10,7 @@ import (
 	"holdfast/catalog"
 	"holdfast/configs"
 	"holdfast/scheduler"
+	"holdfast/scheduler/retention"
 	"holdfast/scheduler/run/taping"
 	"holdfast/vtape/library"
 	"holdfast/vtape/taper"
@@ -43,8 +44,8 @@ func (s *session) newWriter(st configs.Storage, labels *sync.Mutex) *taping.Writ
 		Changed: s.held.changed,
 		Urgent:  func() bool { return s.held.waiting.Load() > 0 },
 		Open:    func(ctx context.Context) (*library.Library, error) { return s.Opener().Open(ctx, st) },
-		Verdicts: func(ctx context.Context) (map[catalog.Label]string, []catalog.Volume, error) {
-			return s.verdicts(ctx, st, s.stamp)
+		Verdicts: func(ctx context.Context) (retention.Verdicts, []catalog.Volume, error) {
+			return s.Judge(ctx, s.stamp)
 		},
 		Record: func(ctx context.Context) (taper.Dump, error) { return s.recordFile(ctx, st.Name) },
 	}
@@ -207,6 +208,19 @@ func (s *session) settleWanted(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Pending tells whether a flush has anything to do: dumps on the holding disk, or copies that are due from volumes.
+func (n *Night) Pending(ctx context.Context) (bool, error) {
+	held, err := n.Store.Held(ctx)
+	if err != nil || len(held) > 0 {
+		return len(held) > 0, err
+	}
+	wanted, err := n.Store.WantedCopies(ctx)
+	now := n.Now()
+	return slices.ContainsFunc(wanted, func(w catalog.Wanted) bool {
+		return !n.Config.Storage[w.Storage].Vault.On() && !w.Due.After(now)
+	}), err
 }
 
 // selectHeld gives a held dump that no storage wants its storages: it was taken in after a crash, or is of an older catalog.

@@ -269,7 +269,7 @@ var amandaDumps = []struct {
 func amandaSet(t testing.TB, fixture string, members int) *set {
 	t.Helper()
 	x := &set{TB: t, shape: shape{members, 1}, fsys: vfs.NewMem()}
-	testtools.Untar(t, filepath.Join("testdata", fixture+".tar.gz"), x.fsys, "/")
+	testtools.Untar(t, filepath.Join("../testdata", fixture+".tar.gz"), x.fsys, "/")
 	for i := range members {
 		must(t, x.fsys.Rename(fmt.Sprintf("/%s/d%d/slot1", fixture, i+1), member(i)))
 	}

@@ -3,6 +3,7 @@ package taping
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -29,16 +30,16 @@ func (w *Writer) Erase(ctx context.Context) error {
 	if err != nil {
 		return w.notErased(ctx, err)
 	}
-	keep, volumes, err := w.o.Verdicts(ctx)
+	verdicts, volumes, err := w.o.Verdicts(ctx)
 	if err != nil {
 		return err
 	}
 	var erased []string
 	var freed int64
-	for _, v := range volumes {
-		_, kept := keep[v.Label]
+	erasable := verdicts.Erasable()
+	for _, v := range VolumesOf(w.o.Storage.Name, volumes) {
 		slot, there := asRecorded(inv, v)
-		if kept || !there || v.WriteStamp == "" || v.NoReuse || v.Retired || v.LockedUntil.After(w.o.Now()) || ctx.Err() != nil {
+		if !slices.Contains(erasable, v.Label) || !there || ctx.Err() != nil {
 			continue
 		}
 		if err := w.erase(ctx, lib, v, slot); err != nil {

@@ -166,11 +166,18 @@ func (w *Writer) choose(ctx context.Context) (choice, error) {
 	for i := range inv {
 		inv[i].Err = cmp.Or(inv[i].Err, w.scan.bad[inv[i].Slot])
 	}
-	keep, volumes, err := w.o.Verdicts(ctx)
+	verdicts, volumes, err := w.o.Verdicts(ctx)
 	if err != nil {
 		return choice{}, recorded(err)
 	}
-	picked, err := library.Pick(inv, volumes, keep)
+	picked, givenUp, err := PickVolume(inv, volumes, verdicts, w.o.Storage.Name)
+	for _, why := range givenUp {
+		// The night's dumps go first; but a copy that will never be made is nothing to be quiet about.
+		text := fmt.Sprintf("volume %s is overwritten since no other is left: it %s", picked.Label, why.Text)
+		if err := w.o.Event(ctx, w.mediaError(text)); err != nil {
+			return choice{}, recorded(err)
+		}
+	}
 	return choice{picked, lib, inv}, err
 }
 
@@ -263,12 +270,12 @@ func (w *Writer) NextVolumes(ctx context.Context) (catalog.NextVolumes, error) {
 	if err != nil {
 		return next, err
 	}
-	keep, volumes, err := w.o.Verdicts(ctx)
+	verdicts, volumes, err := w.o.Verdicts(ctx)
 	if err != nil {
 		return next, err
 	}
 	for range w.o.Storage.RunVolumes {
-		choice, err := library.Pick(inv, volumes, keep)
+		choice, _, err := PickVolume(inv, volumes, verdicts, w.o.Storage.Name)
 		if err != nil {
 			break // fewer than a run may fill; the report says how many
 		}

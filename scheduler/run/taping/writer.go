@@ -15,6 +15,7 @@ import (
 	"holdfast/catalog"
 	"holdfast/catalog/sqlstore"
 	"holdfast/configs"
+	"holdfast/scheduler/retention"
 	"holdfast/vtape/library"
 	"holdfast/vtape/taper"
 )
@@ -34,8 +35,8 @@ type Options struct {
 	Now   func() time.Time
 	// Open opens the storage's library.
 	Open func(ctx context.Context) (*library.Library, error)
-	// Verdicts tells which volumes must not be overwritten and why, and lists those of the storage.
-	Verdicts func(ctx context.Context) (map[catalog.Label]string, []catalog.Volume, error)
+	// Verdicts are retention's on the volumes of all storages, and these volumes.
+	Verdicts func(ctx context.Context) (retention.Verdicts, []catalog.Volume, error)
 	// Labels is held while a new label is given, so that no two storages give the same.
 	Labels *sync.Mutex
 	Event  func(ctx context.Context, bodies ...catalog.EventBody) error
