@@ -14,6 +14,7 @@ import (
 	"holdfast/catalog"
 	"holdfast/internal/frames"
 	"holdfast/vtape"
+	"holdfast/vtape/holding"
 )
 
 // Native is a dump that is not one of our image streams: it comes out as the stream that was backed up.
@@ -59,7 +60,19 @@ func (s *Site) header(ctx context.Context, d catalog.Dump) (vtape.Header, error)
 	if err != nil {
 		return vtape.Header{}, err
 	}
+	held, err := s.Catalog.Holding(ctx, d.ID)
+	if err != nil {
+		return vtape.Header{}, err
+	}
 	var errs error
+	if held != nil {
+		r, err := holding.Open(s.FS, *held)
+		if err == nil {
+			defer r.Close() // only read from
+			return r.Header(), nil
+		}
+		errs = err
+	}
 	for _, c := range copies {
 		for _, p := range c.Parts {
 			h, err := s.partHeader(ctx, p)
