@@ -167,11 +167,18 @@ func (a *app) showPlan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	volumes, err := planVolumes(c, s)
+	if err != nil {
+		return err
+	}
 	shown := planFor(plan)
 	if c.Bool("json") {
-		return a.printJSON(planAnswer{shown.Planned, shown.Skipped, shown.CapacityBytes})
+		return a.printJSON(planAnswer{shown.Planned, shown.Skipped, shown.CapacityBytes, volumes})
 	}
-	return reports.PlanText(a.stdout, shown)
+	if err := reports.PlanText(a.stdout, shown); err != nil {
+		return err
+	}
+	return a.printPlanVolumes(s, volumes)
 }
 
 // planAnswer is the answer of plan as JSON.
@@ -179,6 +186,8 @@ type planAnswer struct {
 	Planned       []catalog.Planned `json:"planned"`
 	Skipped       []catalog.Skipped `json:"skipped"`
 	CapacityBytes int64             `json:"capacity_bytes"`
+	// Volumes are those of the storages that the run writes to, with retention's verdicts.
+	Volumes []plannedVolume `json:"volumes"`
 }
 
 func planFor(p scheduler.Plan) reports.Plan {
