@@ -68,8 +68,9 @@ fmt-check: ## is everything formatted?
 vet: ## go vet
 	$(GO) vet ./...
 
-bench: tools ## the program against qemu-img and zstd, in some four minutes (docs/performance.md)
+bench: tools ## the program against qemu-img and zstd, sets against plain copies, S3 against its SDK (docs/performance.md)
 	$(GO) test -run '^$$' -bench '^BenchmarkProgram$$' -benchtime 1x -timeout 30m ./cmd/holdfast
+	$(GO) test -run '^$$' -bench '^BenchmarkSet' -timeout 30m ./vtape/rait
 	$(GO) test -run '^$$' -bench '^BenchmarkS3' -benchtime 3x -timeout 30m ./vtape/s3
 
 micro: tools ## the benchmarks of packages that match BENCH=.
