@@ -21,7 +21,6 @@ storage:
   usb2: {path: /usb2, slots: 9, volume-size: 1MiB, label: V-%, pool: usb, removable: true}
   cloud: {path: /cloud, slots: 9, volume-size: 1MiB, label: C-%, vault: {from: all, after: 2d}}
   latest: {path: /latest, slots: 9, volume-size: 1MiB, label: L-%, vault: {from: fulls, after: 30d, dumps: latest-full}, select: [{types: [secret]}]}
-  deep: {path: /deep, slots: 9, volume-size: 1MiB, label: D-%, vault: {from: latest, after: 60d}}
 dump-types:
   default: {tags: [silver]}
   secret: {tags: []}
@@ -52,7 +51,7 @@ func TestDestinations(t *testing.T) {
 	}{
 		{"plain", 0, all, []string{"all", "fulls", "usb2", "cloud+2"}},
 		{"plain", 1, all, []string{"all", "tagged", "usb2", "cloud+2"}},
-		{"secret", 0, all, []string{"all", "fulls", "tagged", "usb2", "cloud+2", "latest+30", "deep+60"}},
+		{"secret", 0, all, []string{"all", "fulls", "tagged", "usb2", "cloud+2", "latest+30"}},
 		{"secret", 2, all, []string{"all", "tagged", "usb2", "cloud+2"}},
 		{"gold", 1, all, []string{"all", "tagged", "usb2", "cloud+2"}},
 		// No storage of the run selects it: the first one takes it.

@@ -464,6 +464,15 @@ func (s *site) checkVolumes(when string, st configs.Storage) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
+		records, err := s.store.Records(ctx, st.Name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, p := range records {
+			if p.Label == slot.Label {
+				parts = append(parts, p)
+			}
+		}
 		dev, err := lib.Device(slot.Slot)
 		if err != nil {
 			s.t.Fatal(err)

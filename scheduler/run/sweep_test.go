@@ -242,12 +242,12 @@ func count(t *testing.T, base *site, night int) *trouble {
 	return tr
 }
 
-// points spreads at most budget points over 1..n; all of them with HOLDFAST_SWEEP=full.
+// points spreads at most budget points, but at least one, over 1..n; all of them with HOLDFAST_SWEEP=full.
 func points(n, budget int) []int {
 	if os.Getenv("HOLDFAST_SWEEP") == "full" {
 		budget = n
 	}
-	step := max(1, float64(n)/float64(budget))
+	step := max(1, float64(n)/float64(max(1, budget)))
 	var list []int
 	for at := 1.0; int(at) <= n; at += step {
 		list = append(list, int(at))
@@ -255,15 +255,23 @@ func points(n, budget int) []int {
 	return list
 }
 
-// sweepAll runs the points of one kind, in each night of the scenario of each site.
-func sweepAll(t *testing.T, kind faultKind, budget int) {
+// sweepBases makes the bases of all sites, once for all kinds of faults: they are only copied, and large.
+func sweepBases(t *testing.T) map[string][]*site {
+	made := map[string][]*site{}
 	for name, of := range sweepSites {
-		t.Run(name, func(t *testing.T) { sweepOne(t, kind, budget, of) })
+		made[name] = bases(t, of.make)
+	}
+	return made
+}
+
+// sweepAll runs the points of one kind, in each night of the scenario of each site.
+func sweepAll(t *testing.T, made map[string][]*site, kind faultKind, budget int) {
+	for name, of := range sweepSites {
+		t.Run(name, func(t *testing.T) { sweepOne(t, made[name], kind, budget, of) })
 	}
 }
 
-func sweepOne(t *testing.T, kind faultKind, budget int, of sweepSite) {
-	all := bases(t, of.make)
+func sweepOne(t *testing.T, all []*site, kind faultKind, budget int, of sweepSite) {
 	budget = int(float64(budget) * of.share)
 	for _, base := range all {
 		night := base.night
@@ -297,12 +305,13 @@ func sweepOne(t *testing.T, kind faultKind, budget int, of sweepSite) {
 func TestFaults(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("all", func(t *testing.T) {
+		made := sweepBases(t)
 		for kind, budget := range map[faultKind]int{
 			failChange: 48, failLook: 20, failCommit: 32, diskFull: 12, diskGone: 12, noCatalog: 12,
 		} {
 			t.Run(string(kind), func(t *testing.T) {
 				t.Parallel()
-				sweepAll(t, kind, budget)
+				sweepAll(t, made, kind, budget)
 			})
 		}
 	})
@@ -322,7 +331,8 @@ func checkGoroutines(t *testing.T, before int) {
 
 // Killed or without power at any moment: the same.
 func TestCrashes(t *testing.T) {
+	made := sweepBases(t)
 	for kind, budget := range map[faultKind]int{powerLost: 72, powerAt: 0, killed: 40} {
-		t.Run(string(kind), func(t *testing.T) { sweepAll(t, kind, budget) })
+		t.Run(string(kind), func(t *testing.T) { sweepAll(t, made, kind, budget) })
 	}
 }
