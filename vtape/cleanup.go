@@ -7,6 +7,15 @@ import "context"
 type Cleaner interface {
 	// CleanUp removes what belongs to no file, and counts it. Nobody may be writing to the volume.
 	CleanUp(ctx context.Context) (removed int, err error)
+	// Litter counts what CleanUp would remove.
+	Litter(ctx context.Context) (int, error)
+}
+
+// Fragmented is a Device of several members, on which a file may be that too few of them have.
+type Fragmented interface {
+	// Fragments are the numbers of the files that cannot be read, even if members that are away should have them. Remove
+	// takes them.
+	Fragments(ctx context.Context) ([]int, error)
 }
 
 // Remover is a Device that can remove single files.

@@ -29,6 +29,13 @@ type killed struct {
 // Killed with no warning at any moment of a night, the program run again does the night, leaves nothing lying about,
 // and every image comes back as it was.
 func TestKilled(t *testing.T) {
+	k := newKilled(t)
+	k.must("init", "--images", k.path("images"), "--vtapes", k.path("vtapes"), "--holding", k.path("holding"),
+		"--state", k.path("state"), "--config", k.path("holdfast.yaml"))
+	k.killNights(killTime, func() {})
+}
+
+func newKilled(t *testing.T) *killed {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	k := &killed{t: t, dir: t.TempDir(), rand: rand.New(rand.NewPCG(seed, 0)), disks: map[string][]byte{}}
@@ -37,13 +44,17 @@ func TestKilled(t *testing.T) {
 		k.disks[name] = make([]byte, 6<<20)
 		k.change(name, 40)
 	}
-	k.must("init", "--images", k.path("images"), "--vtapes", k.path("vtapes"), "--holding", k.path("holding"),
-		"--state", k.path("state"), "--config", k.path("holdfast.yaml"))
+	return k
+}
+
+// killNights does nights for so long, and kills each once before it is done. Then all is checked, and what check knows besides.
+func (k *killed) killNights(limit time.Duration, check func()) {
+	k.t.Helper()
 	begun := time.Now()
 	k.night().must()
 	whole := time.Since(begun)
 	kills, tries := 0, 0
-	for begun = time.Now(); tries < 20 && time.Since(begun) < killTime; tries++ {
+	for begun = time.Now(); tries < 20 && (time.Since(begun) < limit || kills == 0); tries++ {
 		for name := range k.disks {
 			k.change(name, 8)
 		}
@@ -52,13 +63,14 @@ func TestKilled(t *testing.T) {
 		}
 		k.night().must()
 		k.check()
-		if t.Failed() {
+		check()
+		if k.t.Failed() {
 			return
 		}
 	}
-	t.Logf("killed %d of %d runs within %v", kills, tries, whole)
+	k.t.Logf("killed %d of %d runs within %v", kills, tries, whole)
 	if kills == 0 {
-		t.Error("no run was killed in time")
+		k.t.Error("no run was killed in time")
 	}
 }
 
@@ -145,7 +157,10 @@ func (k *killed) check() {
 			k.t.Errorf("%s came back with other bytes, %v", name, err)
 		}
 	}
-	for _, dir := range []string{"holding", "vtapes", "state"} {
+	for _, dir := range []string{"holding", "vtapes", "m1", "m2", "m3", "state"} {
+		if _, err := os.Stat(k.path(dir)); err != nil {
+			continue // another kind of storage
+		}
 		err := filepath.WalkDir(k.path(dir), func(name string, e fs.DirEntry, err error) error {
 			left := strings.HasSuffix(name, ".tmp") || strings.HasSuffix(name, "new-label") || strings.HasSuffix(name, ".new")
 			if err == nil && (left || dir == "holding" && name != k.path(dir)) {

@@ -18,7 +18,9 @@ func (a *app) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "read dumps where they lie and prove them good", ArgsUsage: usageAnyDLEs,
 		Description: `Reads every part and checks each layer: part checksums, headers, frames, encryption, the image's structure, and
-the digest of each block. What is damaged is named with volume, file and bytes. The exit status is 1 if anything is.
+the digest of each block. On a parity set it reads all members: one that is absent, short or wrong counts as damage, though the
+dump can be restored without it; "volume repair" mends it. What is damaged is named with volume, file and bytes, or with the
+member. The exit status is 1 if anything is.
 Without the key of an encrypted dump only the checksums of its parts can be compared: it is called sealed.
 
 EXAMPLES

@@ -26,7 +26,7 @@ func (a *app) volumeCommand() *cli.Command {
 				Flags:       []cli.Flag{jsonFlag()}, Action: a.showVolume,
 			},
 			a.scanCommand(),
-		}, a.markCommands(), a.amandaVolumeCommands()),
+		}, a.markCommands(), []*cli.Command{a.repairCommand()}, a.amandaVolumeCommands()),
 	}
 }
 
@@ -85,6 +85,9 @@ func printContents(w io.Writer, v volumeContents, loc *time.Location) error {
 	fmt.Fprintf(w, "volume %s of storage %s, slot %s, written %s, %d bytes in %d files\n%s\n",
 		v.Label, v.Storage, cmp.Or(v.Slot, "-"), written, v.Bytes, v.Files, verdictText(v.Verdict, loc))
 	printReasons(w, v.Verdict, loc)
+	if text := degradedText(v.Volume); text != "" {
+		fmt.Fprintf(w, "%s\n", text)
+	}
 	fmt.Fprintln(w)
 	t := reports.Table{Header: []string{"FILE", "DUMP", "PART", "BYTES"}, Right: []bool{true, false, true, true}}
 	for _, p := range v.Parts {

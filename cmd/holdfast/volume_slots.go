@@ -123,7 +123,7 @@ func (a *app) listVolumes(c *cli.Context) error {
 				row.Away, v.Slot = away[st.Name].Error(), ""
 			}
 			rows, volumes = append(rows, row), append(volumes, v)
-			words[v.Label] = verdictText(row.Verdict, s.Now().Location())
+			words[v.Label] = strings.TrimPrefix(degradedText(v)+"; ", "; ") + verdictText(row.Verdict, s.Now().Location())
 		}
 	}
 	if c.Bool("json") {

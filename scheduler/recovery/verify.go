@@ -30,13 +30,15 @@ type Verdict struct {
 	Sealed bool `json:"sealed,omitempty"`
 	// Absent: it is on volumes that are not there, so that nothing is known of it.
 	Absent bool `json:"absent,omitempty"`
+	// Members are the members of parity sets that lack something of the dump, have it short or wrong; each is a problem, too.
+	Members []MemberFinding `json:"members,omitempty"`
 	// Problems name volume, file and bytes; empty: all is well.
 	Problems []string `json:"problems,omitempty"`
 }
 
 // Verify reads a dump in every place it lies in and checks each layer: the checksum of each part and of its header, each
-// frame, the encryption, the structure of the qcow2 stream, and the digest of each block. Unlike a restore it stops at
-// nothing and takes nothing from another copy.
+// frame, the encryption, the structure of the qcow2 stream, and the digest of each block; on a parity set the parity, too.
+// Unlike a restore it stops at nothing and takes nothing from another copy.
 func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 	places, err := s.openPlaces(ctx, d)
 	defer func() {
@@ -56,13 +58,7 @@ func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 	}
 	for _, p := range places {
 		v := Verdict{Dump: d.ID, Where: p.Name(), Bytes: p.Size()}
-		err := p.Verify(ctx)
-		if err == nil {
-			err = verifyWhole(ctx, d, p)
-		}
-		if err != nil {
-			v.Problems = append(v.Problems, problems(err)...)
-		}
+		s.verifyStored(ctx, d, p, &v)
 		if d.Program == catalog.ProgramImage {
 			s.verifyImage(ctx, d, p, &v)
 		}
@@ -72,6 +68,40 @@ func (s *Site) Verify(ctx context.Context, d catalog.Dump) ([]Verdict, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// verifyStored checks the stored stream of one place, and on parity sets that all members hold it.
+func (s *Site) verifyStored(ctx context.Context, d catalog.Dump, p stored, v *Verdict) {
+	err := p.Verify(ctx)
+	v.Problems = append(v.Problems, problems(err)...)
+	if err == nil {
+		v.Problems = append(v.Problems, problems(verifyWhole(ctx, d, p))...)
+	}
+	c, ok := p.(copyStream)
+	if !ok || ctx.Err() != nil {
+		return
+	}
+	members, memberErr := s.verifyMembers(ctx, c, damagedParts(c.copy, err))
+	v.Members = members
+	for _, m := range members[:min(len(members), maxFindings)] {
+		v.Problems = append(v.Problems, m.String())
+	}
+	v.Problems = append(v.Problems, problems(memberErr)...)
+}
+
+// damagedParts are those that the errors of a joined error are about, by their index in the copy.
+func damagedParts(c catalog.Copy, err error) map[int]bool {
+	damaged := map[int]bool{}
+	for _, e := range unjoin(err) {
+		var d *vtape.Damage
+		if !errors.As(e, &d) {
+			continue
+		}
+		for i, p := range c.Parts {
+			damaged[i] = damaged[i] || p.Label == d.Label && p.File == d.File
+		}
+	}
+	return damaged
 }
 
 // verifyWhole compares the checksum of the whole stream where those of its parts are not known, as after a rebuild from
@@ -158,15 +188,25 @@ func (s *Site) VerifyVolume(ctx context.Context, v catalog.Volume) error {
 
 // problems gives the lines of a joined error.
 func problems(err error) []string {
+	var out []string
+	for _, e := range unjoin(err) {
+		out = append(out, e.Error())
+	}
+	return out
+}
+
+// unjoin gives the errors that errors.Join has put together.
+func unjoin(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []string
-		for _, e := range joined.Unwrap() {
-			out = append(out, problems(e)...)
-		}
-		return out
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
 	}
-	return []string{err.Error()}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, unjoin(e)...)
+	}
+	return out
 }

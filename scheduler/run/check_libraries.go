@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os/exec"
+	"strings"
 
 	"holdfast/catalog"
 	"holdfast/configs"
@@ -71,6 +72,7 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings, st configs.Storag
 		f.add(SeverityError, "", "storage %s: %v", st.Name, err)
 		return
 	}
+	n.checkDegraded(f, st, inv, volumes)
 	for _, slot := range unknownVolumes(inv, taping.VolumesOf(st.Name, volumes)) {
 		f.add(SeverityWarning, "it is never overwritten; was the catalog lost? `holdfast volume scan --rebuild` makes a new one",
 			"storage %s: slot %s holds volume %s, which the catalog does not know", st.Name, slot.Slot, slot.Label)
@@ -86,6 +88,21 @@ func (n *Night) checkLibrary(ctx context.Context, f *findings, st configs.Storag
 			"storage %s: the next run overwrites volume %s in slot %s, the only one left; it %s", st.Name, choice.Label, choice.Slot, givenUp[0].Text)
 	default:
 		f.add(SeverityNote, "", "storage %s: the next run overwrites volume %s in slot %s", st.Name, choice.Label, choice.Slot)
+	}
+}
+
+// checkDegraded warns of volumes of which some members hold nothing or not all: by their labels, or as the catalog knows.
+func (n *Night) checkDegraded(f *findings, st configs.Storage, inv []library.SlotInfo, volumes []catalog.Volume) {
+	seen := map[catalog.Label][]string{}
+	for _, slot := range inv {
+		seen[slot.Label] = faulty(slot.Degraded)
+	}
+	for _, v := range volumes {
+		members := merged(v.Degraded, seen[v.Label])
+		if v.Storage == st.Name && !v.Retired && len(members) > 0 {
+			f.add(SeverityWarning, "`holdfast volume repair "+string(v.Label)+"`", "storage %s: volume %s is degraded: %s",
+				st.Name, v.Label, strings.Join(members, ", "))
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *session) reapVolumes(ctx context.Context, runs map[catalog.Stamp]bool) 
 			if !runs[v.WriteStamp] || v.Retired {
 				continue
 			}
-			removed, err := s.cleanVolume(ctx, st, v)
+			removed, err := s.cleanVolume(ctx, st, v, cleaning{})
 			for _, what := range removed {
 				if err := s.note(ctx, "reaper", "volume %s: removed %s, which was never finished", v.Label, what); err != nil {
 					return err
@@ -41,26 +41,43 @@ func (s *session) reapVolumes(ctx context.Context, runs map[catalog.Stamp]bool) 
 	return nil
 }
 
+// cleaning is how a volume is cleaned.
+type cleaning struct {
+	// dry: nothing is changed.
+	dry bool
+	// careful: it is not known that a run of ours ended badly on the volume, and files of others stay.
+	careful bool
+}
+
 // cleanVolume removes what the catalog does not know from a volume, provided that it is the volume which the catalog means.
-func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.Volume) (removed []string, err error) {
+// It tells what it has removed.
+func (n *Night) cleanVolume(ctx context.Context, st configs.Storage, v catalog.Volume, how cleaning) (removed []string, err error) {
 	dev, err := n.loadAsWritten(ctx, st, v)
 	if dev == nil || err != nil {
 		return nil, err
 	}
-	unknown, err := n.unknownFiles(ctx, dev, v)
+	unknown, err := n.unknownFiles(ctx, dev, v, how)
 	if err != nil {
 		return nil, err
 	}
-	if r, ok := dev.(vtape.Remover); ok {
-		for _, number := range unknown {
+	r, ok := dev.(vtape.Remover)
+	for _, number := range unknown {
+		if !ok {
+			break
+		}
+		if !how.dry {
 			if err := r.Remove(ctx, number); err != nil {
 				return removed, err
 			}
-			removed = append(removed, fmt.Sprintf("file %d", number))
 		}
+		removed = append(removed, fmt.Sprintf("file %d", number))
 	}
 	if c, ok := dev.(vtape.Cleaner); ok {
-		n, err := c.CleanUp(ctx)
+		clean := c.CleanUp
+		if how.dry {
+			clean = c.Litter
+		}
+		n, err := clean(ctx)
 		if n > 0 {
 			removed = append(removed, fmt.Sprintf("%d pieces that belong to no file", n))
 		}
@@ -94,7 +111,7 @@ var errFinished = errors.New("it holds the catalog record of a run that this cat
 // unknownFiles are the files behind the last one that the catalog knows. A catalog record that is whole is taken in: it tells
 // nothing that the catalog does not know, unless dumps that the catalog does not know lie before it. Then the catalog was put
 // back from an older copy, and nothing may be removed.
-func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, v catalog.Volume) ([]int, error) {
+func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, v catalog.Volume, how cleaning) ([]int, error) {
 	last, err := n.lastFile(ctx, v.Label)
 	if err != nil {
 		return nil, err
@@ -108,19 +125,35 @@ func (n *Night) unknownFiles(ctx context.Context, dev vtape.Device, v catalog.Vo
 		if f.Number <= last {
 			continue
 		}
-		record, whole, err := recordAt(ctx, dev, f.Number)
+		record, whole, others, err := recordAt(ctx, dev, f.Number)
 		switch {
 		case err != nil:
 			return nil, err
+		case others && how.careful:
+			continue
 		case record.Dump != "" && len(unknown) > 0:
 			return nil, errFinished
 		case !whole:
 			unknown = append(unknown, f.Number)
 			continue
 		}
+		if how.dry {
+			continue
+		}
 		record.Storage, record.WriteStamp, record.Label = v.Storage, v.WriteStamp, v.Label
 		if err := n.Store.PutRecord(ctx, []catalog.Part{record}); err != nil {
 			return nil, err
+		}
+	}
+	if f, ok := dev.(vtape.Fragmented); ok {
+		fragments, err := f.Fragments(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, number := range fragments {
+			if number > last {
+				unknown = append(unknown, number)
+			}
 		}
 	}
 	return unknown, nil
@@ -145,19 +178,20 @@ func (n *Night) lastFile(ctx context.Context, label catalog.Label) (int, error) 
 	return last, nil
 }
 
-// recordAt gives the catalog record that a file is, and whether it is all of it; the zero part for another file.
-func recordAt(ctx context.Context, dev vtape.Device, number int) (p catalog.Part, whole bool, err error) {
+// recordAt gives the catalog record that a file is, and whether it is all of it; the zero part for another file. Others is set
+// for a file that no run of ours has written.
+func recordAt(ctx context.Context, dev vtape.Device, number int) (p catalog.Part, whole, others bool, err error) {
 	r, err := dev.Open(ctx, number)
 	if err != nil {
-		return p, false, err
+		return p, false, false, err
 	}
 	defer r.Close() // it was only read
 	h := r.Header()
 	if h.Program != catalog.ProgramRecord {
-		return p, false, nil
+		return p, false, h != (vtape.Header{}) && h.Program != catalog.ProgramImage, nil
 	}
 	p = catalog.Part{
 		Dump: h.DumpID(), Number: h.Part, File: number, Bytes: r.SizeBytes(), CRC: h.Server.Sum, HeaderCRC: vtape.Checksum(r.RawHeader()),
 	}
-	return p, h.Part == 1 && p.Bytes == h.Server.Bytes, nil
+	return p, h.Part == 1 && p.Bytes == h.Server.Bytes, false, nil
 }

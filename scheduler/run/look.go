@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"holdfast/catalog"
 	"holdfast/configs"
@@ -45,7 +46,7 @@ type SlotLook struct {
 	Text string `json:"text,omitempty"`
 }
 
-// Look looks into every slot of a storage, and records where its volumes are now. Volumes in no slot are given too, as
+// Look looks into every slot of a storage, and records where its volumes are now, and which members of parity sets lack them. Volumes in no slot are given too, as
 // absent, after the slots. When the library is away the error is vtape.ErrAbsent, and the catalog stays as it is: the
 // volumes are not lost, and are in their slots when it comes back.
 func (n *Night) Look(ctx context.Context, st configs.Storage) ([]SlotLook, error) {
@@ -63,8 +64,10 @@ func (n *Night) Look(ctx context.Context, st configs.Storage) ([]SlotLook, error
 	}
 	var looks []SlotLook
 	at, twice := map[catalog.Label]string{}, map[catalog.Label]bool{}
+	lacking := map[catalog.Label][]vtape.MemberFault{}
 	for _, info := range inv {
 		look := judge(st, info, known)
+		lacking[info.Label] = info.Degraded
 		if look.State == SlotKnown {
 			at[look.Label] = look.Slot
 		}
@@ -81,6 +84,7 @@ func (n *Night) Look(ctx context.Context, st configs.Storage) ([]SlotLook, error
 				Text: "the volume is in no slot" + lastSlot(v),
 			})
 		}
+		v.Degraded = merged(v.Degraded, faulty(lacking[v.Label]))
 		if err := n.seen(ctx, v, at[v.Label]); err != nil {
 			return nil, err
 		}
@@ -126,6 +130,8 @@ func judge(st configs.Storage, info library.SlotInfo, known map[catalog.Label]ca
 		look.State, look.Text = SlotUnknown, "the catalog does not know the volume"
 	case v.Storage != st.Name:
 		look.State, look.Text = SlotUnknown, fmt.Sprintf("the catalog knows the volume as one of storage %s", v.Storage)
+	case len(info.Degraded) > 0:
+		look.Text = "degraded: " + strings.Join(faulty(info.Degraded), ", ")
 	}
 	return look
 }

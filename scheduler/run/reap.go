@@ -28,6 +28,11 @@ func (s *session) reap(ctx context.Context) error {
 	if err := s.reapVolumes(ctx, troubled); err != nil {
 		return err
 	}
+	return s.reapRest(ctx, unfinished)
+}
+
+// reapRest puts right what is not on volumes.
+func (s *session) reapRest(ctx context.Context, unfinished map[catalog.Stamp]bool) error {
 	if err := s.reapRuns(ctx, unfinished); err != nil {
 		return err
 	}

@@ -40,6 +40,24 @@ func (o Opener) memberShelf(ctx context.Context, st configs.Storage, m configs.M
 	return o.dirShelf(st, m.Path), nil
 }
 
+// fillMembers makes the slots that members lack, on members whose shelf is there. One that is not, for its file system may not
+// be mounted, is left: Create makes it.
+func (o Opener) fillMembers(ctx context.Context, st configs.Storage) error {
+	for _, m := range st.Members {
+		shelf, err := o.memberShelf(ctx, st, m)
+		if err != nil {
+			return err
+		}
+		if shelf.Check(ctx) != nil {
+			continue // it shows when the set is opened
+		}
+		if err := shelf.Create(ctx); err != nil {
+			return fmt.Errorf("member %s: %w", memberName(m), err)
+		}
+	}
+	return nil
+}
+
 // memberBytes is how much of a volume lies on one member: the data are spread over those that hold no parity. Headers are
 // on each of them, so the share is of the whole, and not less than a header and a stripe.
 func memberBytes(st configs.Storage) configs.Size {

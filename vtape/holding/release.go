@@ -72,6 +72,15 @@ func (h *Holding) removeIfEmpty(dir string) error {
 // directory with a dump that is damaged or cannot be read, only unfinished chunks are. A complete dump that the catalog
 // does not know stays; Scan finds it.
 func (h *Holding) Reap(known func(path string) bool) ([]string, error) {
+	return h.eachRun(func(run string) ([]string, error) { return h.reapRun(run, known) })
+}
+
+// Leftovers gives the paths that Reap would remove.
+func (h *Holding) Leftovers(known func(path string) bool) ([]string, error) {
+	return h.eachRun(func(run string) ([]string, error) { return h.leftIn(run, known) })
+}
+
+func (h *Holding) eachRun(do func(run string) ([]string, error)) ([]string, error) {
 	var removed []string
 	var errs []error
 	for _, d := range h.dirs {
@@ -80,7 +89,7 @@ func (h *Holding) Reap(known func(path string) bool) ([]string, error) {
 			errs = append(errs, err)
 		}
 		for _, run := range runs {
-			gone, err := h.reapRun(run, known)
+			gone, err := do(run)
 			removed = append(removed, gone...)
 			errs = append(errs, err)
 		}
@@ -92,6 +101,21 @@ func (h *Holding) Reap(known func(path string) bool) ([]string, error) {
 }
 
 func (h *Holding) reapRun(run string, known func(path string) bool) (removed []string, err error) {
+	left, err := h.leftIn(run, known)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range left {
+		if err := h.remove(name); err != nil {
+			return removed, err
+		}
+		removed = append(removed, name)
+	}
+	return removed, h.removeIfEmpty(run)
+}
+
+// leftIn gives what is of no use in a run's directory.
+func (h *Holding) leftIn(run string, known func(path string) bool) (left []string, err error) {
 	keep, err := h.inUse(run)
 	if err != nil {
 		return nil, err
@@ -105,12 +129,9 @@ func (h *Holding) reapRun(run string, known func(path string) bool) (removed []s
 		if !e.Type().IsRegular() || known(name) || keep(name) {
 			continue
 		}
-		if err := h.remove(name); err != nil {
-			return removed, err
-		}
-		removed = append(removed, name)
+		left = append(left, name)
 	}
-	return removed, h.removeIfEmpty(run)
+	return left, nil
 }
 
 // inUse tells which files of a run's directory are, or may be, of use.

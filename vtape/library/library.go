@@ -86,6 +86,8 @@ type SlotInfo struct {
 	// Bytes on the volume, headers included; Files counts its files after the label.
 	Bytes int64
 	Files int
+	// Degraded are, on a parity set, the members whose label is not the volume's.
+	Degraded []vtape.MemberFault
 }
 
 // Inventory looks into every slot, in order. Trouble with a slot is in its Err; the error is for the library as a whole.
@@ -147,6 +149,9 @@ func (l *Library) look(ctx context.Context, slot string) SlotInfo {
 	info.Label, info.Stamp = h.Label, catalog.Stamp(h.Stamp)
 	files, err := dev.Files(ctx)
 	info.Err = err
+	if d, ok := dev.(vtape.Degradable); ok {
+		info.Degraded = d.Degraded()
+	}
 	info.Files, info.Bytes = len(files), vtape.HeaderBytes
 	for _, f := range files {
 		info.Bytes += vtape.HeaderBytes + f.Bytes

@@ -16,12 +16,18 @@ import (
 // another header, or wrong. With one member of parity it can be seen that bytes are wrong, but not on which member: then
 // the fault has Index -1, and CheckPart can say more. An error is one of the set as a whole: too few members.
 func (d *Device) Check(ctx context.Context, file int) ([]MemberFault, error) {
-	return d.CheckPart(ctx, catalog.Part{File: file})
+	return d.Examine(ctx, catalog.Part{File: file})
 }
 
-// CheckPart is Check for a part whose checksum is known (0: it is not): where parity cannot tell which members are
+// CheckPart is Examine for those who know devices of any kind.
+func (d *Device) CheckPart(ctx context.Context, p catalog.Part) ([]vtape.MemberFault, error) {
+	faults, err := d.Examine(ctx, p)
+	return told(faults), err
+}
+
+// Examine is Check for a part whose checksum is known (0: it is not): where parity cannot tell which members are
 // wrong, those are named without which the checksum is right.
-func (d *Device) CheckPart(ctx context.Context, p catalog.Part) ([]MemberFault, error) {
+func (d *Device) Examine(ctx context.Context, p catalog.Part) ([]MemberFault, error) {
 	faults, err := d.check(ctx, p)
 	if err != nil {
 		return faults, fmt.Errorf("check file %d: parity set: %w", p.File, err)

@@ -45,9 +45,11 @@ type Device struct {
 }
 
 var (
-	_ vtape.Device    = (*Device)(nil)
-	_ vtape.Redundant = (*Device)(nil)
-	_ vtape.Striped   = (*Device)(nil)
+	_ vtape.Device      = (*Device)(nil)
+	_ vtape.Redundant   = (*Device)(nil)
+	_ vtape.Striped     = (*Device)(nil)
+	_ vtape.Degradable  = (*Device)(nil)
+	_ vtape.PartChecker = (*Device)(nil)
 )
 
 // state is what has been learnt of the members. Variants share it.
@@ -103,9 +105,9 @@ func newDevice(members []Member, o Options) (*Device, error) {
 	}, nil
 }
 
-// Degraded lists the members that are left out: missing, stale or foreign when the labels were read, or failed in
+// Faults lists the members that are left out: missing, stale or foreign when the labels were read, or failed in
 // writing since. They are to be repaired.
-func (d *Device) Degraded() []MemberFault {
+func (d *Device) Faults() []MemberFault {
 	d.state.mu.Lock()
 	defer d.state.mu.Unlock()
 	all := maps.Clone(d.state.faults)
@@ -116,6 +118,9 @@ func (d *Device) Degraded() []MemberFault {
 	}
 	return list
 }
+
+// Degraded is Faults for those who know devices of any kind.
+func (d *Device) Degraded() []vtape.MemberFault { return told(d.Faults()) }
 
 // fault makes a fault of a member.
 func (d *Device) fault(member, file int, err error) MemberFault {

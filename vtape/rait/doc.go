@@ -3,7 +3,7 @@
 // damaged or wrong.
 //
 // Its invariant: bytes are read from the members that hold them, or rebuilt from as many others as it takes, and never
-// made of less. What was missing is told (Options.Note, Device.Degraded).
+// made of less. What was missing is told (Options.Note, Device.Faults).
 //
 // All members hold the same files under the same numbers, each with a header block (see package vtape). A part's bytes
 // go to them in stripes: of stripe s, data member j (from 0) has the j-th piece, parity members have what is reckoned of

@@ -56,6 +56,19 @@ func (f MemberFault) Error() string {
 // Unwrap gives the cause.
 func (f MemberFault) Unwrap() error { return f.Err }
 
+// told gives faults as vtape knows them.
+func told(faults []MemberFault) []vtape.MemberFault {
+	var list []vtape.MemberFault
+	for _, f := range faults {
+		known := vtape.MemberFault{Member: f.Member, Err: fmt.Errorf("%s: %w", f.Kind, f.Err)}
+		if f.Index < 0 {
+			known.Member = ""
+		}
+		list = append(list, known)
+	}
+	return list
+}
+
 // TooFew is the error when more members are gone than the set can do without.
 type TooFew struct {
 	// Members and Need are how many the set has, and must have.

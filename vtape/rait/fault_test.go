@@ -77,7 +77,7 @@ func TestFaultSweep(t *testing.T) {
 				if err != nil || len(good) != 2 {
 					t.Fatalf("%s: %v", at, err)
 				}
-				if reached() && (len(d.Degraded()) == 0 || len(x.notes) == 0) {
+				if reached() && (len(d.Faults()) == 0 || len(x.notes) == 0) {
 					t.Errorf("%s: nobody was told", at)
 				}
 				for _, world := range []vfs.FS{mem, mem.CrashClone()} {
@@ -135,7 +135,7 @@ func TestTooManyFaults(t *testing.T) {
 				break
 			}
 			if err == nil { // the faults began with the last operations, on few enough
-				if list := d.Degraded(); len(list) == 0 || len(list) > s.parity {
+				if list := d.Faults(); len(list) == 0 || len(list) > s.parity {
 					t.Fatalf("%s: operation %d: no error, left out: %v", s, n, list)
 				}
 				continue
@@ -205,7 +205,7 @@ func TestSharedFileSystemFills(t *testing.T) {
 		if _, err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if list := d.Degraded(); len(list) > 0 {
+		if list := d.Faults(); len(list) > 0 {
 			t.Errorf("%s: left out: %v", s, list)
 		}
 		got, err := readOnce(x.open(), written{1: data[:n]}.part(1))

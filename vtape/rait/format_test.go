@@ -137,8 +137,8 @@ func TestSmallestMemberEndsThePart(t *testing.T) {
 		}
 		_, err = w.Close()
 		must(t, err)
-		if len(d.Degraded()) > 0 {
-			t.Errorf("%s: left out: %v", s, d.Degraded())
+		if len(d.Faults()) > 0 {
+			t.Errorf("%s: left out: %v", s, d.Faults())
 		}
 		for i := range s.members {
 			if files, err := x.on(i).Files(ctx); err != nil || len(files) != 1 || files[0].Bytes != 5*vtape.PartAlign {

@@ -106,8 +106,23 @@ func (d *Device) vote(ctx context.Context, found []seen) (vtape.Header, map[int]
 	if n := len(found) - len(faults); n >= d.data && !full {
 		return vtape.Header{}, faults, vtape.ErrBlank
 	}
-	faults = d.labelFaults(found, vtape.Header{}, nil)
+	faults = d.labelFaults(found, onlyLabel(found), nil)
 	return vtape.Header{}, faults, &TooFew{Members: len(found), Need: d.data, Faults: values(faults)}
+}
+
+// onlyLabel is the label of all members that have one; the zero Header when they differ. Too few bear it, but nothing is the
+// matter with those that do.
+func onlyLabel(found []seen) (label vtape.Header) {
+	for _, s := range found {
+		if s.err != nil {
+			continue
+		}
+		if label.Label != "" && s.h != label {
+			return vtape.Header{}
+		}
+		label = s.h
+	}
+	return label
 }
 
 // elect gives the label that enough members agree on: with the stamp, or, when a set was being labelled anew, without.

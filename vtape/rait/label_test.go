@@ -71,7 +71,7 @@ func TestReadLabel(t *testing.T) {
 			continue
 		}
 		got := map[int]rait.FaultKind{}
-		for _, f := range d.Degraded() {
+		for _, f := range d.Faults() {
 			got[f.Index] = f.Kind
 		}
 		for i := range tc.shape.members {
@@ -105,7 +105,7 @@ func TestFormatLeavesOthersAlone(t *testing.T) {
 	d := x.open()
 	must(t, d.Format(ctx, devicetest.Label("DEMO-002")))
 	devicetest.Check(t, x.on(1), 1, devicetest.Header(1), []byte("precious"))
-	if list := d.Degraded(); len(list) != 1 || list[0].Index != 1 || list[0].Kind != rait.FaultForeign {
+	if list := d.Faults(); len(list) != 1 || list[0].Index != 1 || list[0].Kind != rait.FaultForeign {
 		t.Errorf("left out: %v", list)
 	}
 	if h, err := x.open().ReadLabel(ctx); err != nil || h.Label != "DEMO-002" {
@@ -168,7 +168,7 @@ func TestStaleMember(t *testing.T) {
 	if err != nil || string(got) != string(data) {
 		t.Errorf("read: %v", err)
 	}
-	if list := d.Degraded(); len(list) != 1 || list[0].Kind != rait.FaultStale || list[0].Member != "d2" {
+	if list := d.Faults(); len(list) != 1 || list[0].Kind != rait.FaultStale || list[0].Member != "d2" {
 		t.Errorf("left out: %v", list)
 	}
 }

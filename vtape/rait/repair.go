@@ -16,7 +16,7 @@ import (
 type Repair struct {
 	// Label is the volume, as the catalog knows it.
 	Label vtape.Header
-	// Members are the names of the members to write anew; none: those that Degraded names.
+	// Members are the names of the members to write anew; none: those that Faults names.
 	Members []string
 	// Parts is what the catalog knows of the files. With its checksum a part is taken for right only if it has it, and is
 	// rebuilt without members that are wrong. It may be empty.
@@ -77,7 +77,7 @@ func (d *Device) repair(ctx context.Context, o Repair) error {
 // targets finds the members to write anew.
 func (d *Device) targets(o Repair) ([]int, error) {
 	var targets []int
-	for _, f := range d.Degraded() {
+	for _, f := range d.Faults() {
 		if len(o.Members) == 0 {
 			targets = append(targets, f.Index)
 		}

@@ -167,8 +167,8 @@ func TestRepairAsksForOtherVolumes(t *testing.T) {
 	}
 	order.Members, order.Overwrite = []string{"d3"}, true
 	must(t, d.Repair(ctx, order))
-	if diff := cmp.Diff(want, x.tree()); diff != "" || len(d.Degraded()) > 0 {
-		t.Errorf("left out: %v; after repair (-want +got):\n%s", d.Degraded(), diff)
+	if diff := cmp.Diff(want, x.tree()); diff != "" || len(d.Faults()) > 0 {
+		t.Errorf("left out: %v; after repair (-want +got):\n%s", d.Faults(), diff)
 	}
 }
 
@@ -216,7 +216,7 @@ func TestCheck(t *testing.T) {
 		x := newSet(t, s)
 		parts := x.fill()
 		for n := 1; n <= 2; n++ {
-			if faults, err := x.open().CheckPart(ctx, parts.part(n)); err != nil || len(faults) > 0 {
+			if faults, err := x.open().Examine(ctx, parts.part(n)); err != nil || len(faults) > 0 {
 				t.Errorf("%s: file %d, unharmed: %v, %v", s, n, faults, err)
 			}
 		}
@@ -224,7 +224,7 @@ func TestCheck(t *testing.T) {
 			for i := range s.members {
 				y := x.copy()
 				h.doTo(t, y.fsys, i)
-				faults, err := y.open().CheckPart(ctx, parts.part(1))
+				faults, err := y.open().Examine(ctx, parts.part(1))
 				if err != nil || len(faults) != 1 || faults[0].Index != i || faults[0].Kind != kind {
 					t.Errorf("%s: %s of %s: %v, %v", s, h, member(i), faults, err)
 				}

@@ -93,7 +93,7 @@ func TestShelf(t *testing.T) {
 	must(t, shelf.SetCurrent(ctx, "1"))
 	set := shelf.Device("1").(*rait.Device)
 	must(t, set.Format(ctx, devicetest.Label("DEMO-002")))
-	if list := set.Degraded(); len(list) != 1 || list[0].Member != "d2" {
+	if list := set.Faults(); len(list) != 1 || list[0].Member != "d2" {
 		t.Errorf("left out: %v", list)
 	}
 	if _, err := racks[1].Device("1").ReadLabel(ctx); !errors.Is(err, vtape.ErrBlank) {

@@ -145,7 +145,7 @@ func (w *partWriter) enough() error {
 	if len(living) >= w.d.data {
 		return nil
 	}
-	return w.d.enough(len(living), w.d.Degraded())
+	return w.d.enough(len(living), w.d.Faults())
 }
 
 // lose leaves out members that failed, and removes what they have of the part if they still can.

@@ -61,15 +61,24 @@ func (d *Device) CleanUp(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
+// Litter counts what CleanUp would remove.
+func (d *Device) Litter(ctx context.Context) (int, error) {
+	uploads, err := d.unended(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look for litter: %s: %w", d.where(), err)
+	}
+	orphans, err := d.freeOrphans(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look for litter: %s: %w", d.where(), err)
+	}
+	return len(uploads) + len(orphans), nil
+}
+
 func (d *Device) cleanUp(ctx context.Context) (removed int, err error) {
 	if removed, err = d.abortUploads(ctx); err != nil {
 		return removed, err
 	}
-	list, err := d.s.objects(ctx, d.prefix+filesPrefix)
-	if err != nil {
-		return removed, err
-	}
-	orphans, err := d.unlocked(ctx, d.orphans(list))
+	orphans, err := d.freeOrphans(ctx)
 	if err != nil {
 		return removed, err
 	}
@@ -77,6 +86,15 @@ func (d *Device) cleanUp(ctx context.Context) (removed int, err error) {
 		return removed, err
 	}
 	return removed + len(orphans), nil
+}
+
+// freeOrphans gives the orphans that no lock keeps.
+func (d *Device) freeOrphans(ctx context.Context) ([]object, error) {
+	list, err := d.s.objects(ctx, d.prefix+filesPrefix)
+	if err != nil {
+		return nil, err
+	}
+	return d.unlocked(ctx, d.orphans(list))
 }
 
 // orphans gives what is not of a file: data without a header, and what is not the latest version.
@@ -101,20 +119,26 @@ func (d *Device) parse(o object) (key, bool) { return parseKey(o.key[len(d.prefi
 
 // abortUploads aborts all unfinished uploads of the volume, and counts them.
 func (d *Device) abortUploads(ctx context.Context) (aborted int, err error) {
-	list, err := d.s.uploads(ctx, d.prefix+filesPrefix)
+	list, err := d.unended(ctx)
 	if err != nil {
 		return 0, err
 	}
 	for _, u := range list {
-		if _, ok := parseKey(u.key[len(d.prefix):]); !ok {
-			continue
-		}
 		if err := d.s.abort(ctx, u.key, u.id); err != nil {
 			return aborted, err
 		}
 		aborted++
 	}
 	return aborted, nil
+}
+
+// unended lists the uploads of the volume that were never ended.
+func (d *Device) unended(ctx context.Context) ([]unfinished, error) {
+	list, err := d.s.uploads(ctx, d.prefix+filesPrefix)
+	return slices.DeleteFunc(list, func(u unfinished) bool {
+		_, ok := parseKey(u.key[len(d.prefix):])
+		return !ok
+	}), err
 }
 
 // abortTries is how often an upload is aborted: a piece that was under way may outlive the first time.
