@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -465,15 +464,6 @@ func (s *site) checkVolumes(when string, st configs.Storage) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		records, err := s.store.Records(ctx, "")
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		for _, p := range records {
-			if p.Label == slot.Label {
-				parts = append(parts, p)
-			}
-		}
 		dev, err := lib.Device(slot.Slot)
 		if err != nil {
 			s.t.Fatal(err)
@@ -492,12 +482,6 @@ func (s *site) checkVolumes(when string, st configs.Storage) {
 			}
 			delete(sizes, p.File)
 		}
-		for _, p := range s.recordsOn(slot.Label) {
-			if got, ok := sizes[p.File]; !ok || got != p.Bytes {
-				s.t.Errorf("%s: volume %s file %d: %d bytes, the catalog has a record of %d there", when, p.Label, p.File, got, p.Bytes)
-			}
-			delete(sizes, p.File)
-		}
 		vol, err := s.store.Volume(ctx, slot.Label)
 		if err != nil {
 			s.t.Fatal(err)
@@ -506,16 +490,6 @@ func (s *site) checkVolumes(when string, st configs.Storage) {
 			s.t.Errorf("%s: volume %s has files that the catalog does not know: %v", when, slot.Label, sizes)
 		}
 	}
-}
-
-// recordsOn gives the catalog records on a volume.
-func (s *site) recordsOn(label catalog.Label) []catalog.Part {
-	s.t.Helper()
-	all, err := s.store.Records(context.Background(), "")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return slices.DeleteFunc(all, func(p catalog.Part) bool { return p.Label != label })
 }
 
 // files lists all files below dir; none where it is missing.
