@@ -23,7 +23,7 @@ type RunStarted struct {
 	Org     string `json:"org"`
 	Config  string `json:"config"`
 	Version string `json:"version"`
-	Command string `json:"command"` // "run" or "flush"
+	Command string `json:"command"` // "run", "flush" or "vault"
 }
 
 // Planned is the planner's decision for one DLE, with its reason. Level and sizes are those of the dump to be made.
@@ -139,6 +139,8 @@ type CopyFinished struct {
 	// Flush is set for a dump of an earlier run; Direct for one that never was on the holding disk.
 	Flush  bool `json:"flush,omitempty"`
 	Direct bool `json:"direct,omitempty"`
+	// Vault is set for a copy to a vault.
+	Vault bool `json:"vault,omitempty"`
 }
 
 // CopyFailed is a dump that did not get onto volumes; Held tells that it is safe on the holding disk.
@@ -155,6 +157,7 @@ type CopyFailed struct {
 	// Elsewhere is set when the dump is whole on other volumes.
 	Elsewhere bool `json:"elsewhere,omitempty"`
 	Flush     bool `json:"flush,omitempty"`
+	Vault     bool `json:"vault,omitempty"`
 }
 
 // VolumeFinished is a volume closed; Bytes include headers.

@@ -28,7 +28,7 @@ type Volume struct {
 // Run is one night's work.
 type Run struct {
 	Stamp   Stamp     `json:"stamp"`
-	Command string    `json:"command"` // "run" or "flush"
+	Command string    `json:"command"` // "run", "flush" or "vault"
 	Started time.Time `json:"started"`
 	// Ended is zero while the run goes on, and for ever when it crashed.
 	Ended time.Time `json:"ended"`

@@ -149,8 +149,11 @@ func (r Report) Subject() string {
 		tag = "STRANGE:"
 	}
 	program := "HOLDFAST"
-	if r.Head.Command == "flush" {
+	switch r.Head.Command {
+	case "flush":
 		program = "HOLDFAST FLUSH"
+	case "vault":
+		program = "HOLDFAST VAULT"
 	}
 	degraded := ""
 	if r.Head.Degraded != "" {

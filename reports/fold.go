@@ -124,6 +124,8 @@ func (n *night) outcome(t *trail, status RunStatus) RowStatus {
 	switch {
 	case t.Stamp != n.run.Stamp && len(t.copies) == 0 && held:
 		return RowNotFlushed
+	case t.Stamp != n.run.Stamp && t.vaulted():
+		return RowVault
 	case t.Stamp != n.run.Stamp:
 		return RowFlush
 	case t.finished != nil && n.lost(t, status):

@@ -332,6 +332,13 @@ func (n *night) lastCopies(t *trail) []*copyTrail {
 	return last
 }
 
+// vaulted tells that all that the run made of the dump were copies to vaults.
+func (t *trail) vaulted() bool {
+	return len(t.copies) > 0 && !slices.ContainsFunc(t.copies, func(c *copyTrail) bool {
+		return !(c.finished != nil && c.finished.Vault || c.failed != nil && c.failed.Vault)
+	})
+}
+
 // onVolumes tells whether some storage holds the whole dump.
 func (t *trail) onVolumes() bool {
 	return slices.ContainsFunc(t.copies, func(c *copyTrail) bool { return c.finished != nil })

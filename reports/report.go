@@ -40,7 +40,7 @@ type Head struct {
 	Host    string        `json:"host"`
 	Config  string        `json:"config"`
 	Version string        `json:"version"` // of holdfast
-	Command string        `json:"command"` // "run" or "flush"
+	Command string        `json:"command"` // "run", "flush" or "vault"
 	Stamp   catalog.Stamp `json:"stamp"`
 	Date    string        `json:"date"` // of the stamp: "October 31, 2026"
 	Status  RunStatus     `json:"status"`
@@ -189,6 +189,7 @@ const (
 	RowStrange    RowStatus = "strange"
 	RowFailed     RowStatus = "failed"
 	RowFlush      RowStatus = "flush"       // made by an earlier run, written by this one
+	RowVault      RowStatus = "vault"       // made by an earlier run, copied to vaults by this one
 	RowNotFlushed RowStatus = "not-flushed" // made by an earlier run, still on the holding disk
 	RowMissing    RowStatus = "missing"
 	RowSkipped    RowStatus = "skipped" // wanted

@@ -21,7 +21,7 @@ var words = map[reflect.Type][]any{
 	reflect.TypeFor[reports.RunStatus](): {reports.RunDone, reports.RunRunning, reports.RunAborted},
 	reflect.TypeFor[reports.FailureKind](): {reports.FailureProblem, reports.FailureMedia, reports.FailureMissing, reports.FailureLate,
 		reports.FailureSkipped, reports.FailureDump, reports.FailureCopy, reports.FailureWillRetry, reports.FailureRetried},
-	reflect.TypeFor[reports.RowStatus](): {reports.RowDumped, reports.RowStrange, reports.RowFailed, reports.RowFlush, reports.RowNotFlushed,
+	reflect.TypeFor[reports.RowStatus](): {reports.RowDumped, reports.RowStrange, reports.RowFailed, reports.RowFlush, reports.RowVault, reports.RowNotFlushed,
 		reports.RowMissing, reports.RowSkipped, reports.RowPending},
 	reflect.TypeFor[catalog.Status](): {catalog.StatusOK, catalog.StatusStrange, catalog.StatusPartial, catalog.StatusFailed},
 }

@@ -180,6 +180,8 @@ func (p *printer) summaryLines(r Row) []summaryLine {
 		line.dumper = "FAILED"
 	case RowFlush:
 		line.dumper = "FLUSH"
+	case RowVault:
+		line.dumper = "VAULT"
 	case RowNotFlushed:
 		line.dumper = "NOT FLUSHED"
 	}

@@ -121,7 +121,10 @@ func usedText(command string, s StorageUse, several bool) string {
 		return ""
 	}
 	subject := "These dumps%s were to %s %s.\n"
-	if command == "flush" {
+	switch command {
+	case "vault":
+		subject = "The dumps%s were copied to %s %s.\n"
+	case "flush":
 		subject = "The dumps%s were flushed to %s %s.\n"
 	}
 	return fmt.Sprintf(subject, storageText(" to", s.Storage, several), plural(len(s.Used), "tape"), joinLabels(s.Used))

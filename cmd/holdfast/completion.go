@@ -119,6 +119,7 @@ const (
 	usageDisk    = "VM [DISK]"
 	usageRun     = "[RUN]"
 	usageLabel   = "LABEL"
+	usageVaults  = "[STORAGE ...]"
 )
 
 // knownNames are the names that the innermost command takes.
@@ -137,6 +138,8 @@ func (r *reordering) knownNames(ctx context.Context) []string {
 	switch command.ArgsUsage {
 	case usageAnyDLEs, usageDLEs:
 		return cfg.Names()
+	case usageVaults:
+		return vaultNames(cfg)
 	case usageDisk:
 		return r.diskNames(cfg)
 	case usageRun, usageLabel:

@@ -130,7 +130,7 @@ func (a *app) dleHistory(c *cli.Context) error {
 		return err
 	}
 	defer s.close()
-	dles, err := matchKnown(c, s)
+	dles, err := matchKnown(c, s, c.Args().Slice())
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (a *app) eachDLE(c *cli.Context, do func(s *site, d catalog.DLE, stamp cata
 		return err
 	}
 	defer s.close()
-	dles, err := matchKnown(c, s)
+	dles, err := matchKnown(c, s, c.Args().Slice())
 	if err != nil {
 		return err
 	}

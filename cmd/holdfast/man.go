@@ -33,7 +33,7 @@ func writeManual(w io.Writer, app *cli.App) error {
 	m.text("Flags may stand before or after names; what follows -- is a name.")
 	m.commands(app.Name, app.Commands)
 	m.macro("SH", "EXIT STATUS")
-	m.text("That of run and flush is a sum.")
+	m.text("That of run, flush and vault is a sum.")
 	for _, e := range exitMeanings {
 		m.entry(fmt.Sprint(e.code), e.meaning)
 	}

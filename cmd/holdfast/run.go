@@ -88,6 +88,11 @@ func (a *app) night(c *cli.Context, command string) error {
 			return nil
 		}
 	}
+	return a.work(c, s, o)
+}
+
+// work does a run, prints its report and takes its exit status.
+func (a *app) work(c *cli.Context, s *site, o nightly.Options) error {
 	stop := a.watch(c.Context, s)
 	report, err := s.Run(c.Context, o)
 	stop()

@@ -113,7 +113,7 @@ func dumpsToVerify(c *cli.Context, s *site) ([]catalog.Dump, error) {
 		}
 		f.Stamp = stamp
 	}
-	dles, err := matchKnown(c, s)
+	dles, err := matchKnown(c, s, c.Args().Slice())
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +135,13 @@ func dumpsToVerify(c *cli.Context, s *site) ([]catalog.Dump, error) {
 }
 
 // matchKnown gives the DLEs meant by names that are in the configuration or, taken out of it since, in the catalog.
-func matchKnown(c *cli.Context, s *site) ([]catalog.DLE, error) {
+func matchKnown(c *cli.Context, s *site, names []string) ([]catalog.DLE, error) {
 	dumps, err := s.Store.Dumps(c.Context, sqlstore.DumpFilter{})
 	if err != nil {
 		return nil, err
 	}
 	known := map[catalog.DLE]bool{}
-	var names []string
+	var all []string
 	for _, d := range s.Config.DLEs {
 		known[d.Name()] = true
 	}
@@ -149,10 +149,10 @@ func matchKnown(c *cli.Context, s *site) ([]catalog.DLE, error) {
 		known[d.DLE] = true
 	}
 	for d := range known {
-		names = append(names, d.VM, d.String())
+		all = append(all, d.VM, d.String())
 	}
 	var out []catalog.DLE
-	for _, name := range c.Args().Slice() {
+	for _, name := range names {
 		before := len(out)
 		for d := range known {
 			if name == d.VM || name == d.String() {
@@ -160,7 +160,7 @@ func matchKnown(c *cli.Context, s *site) ([]catalog.DLE, error) {
 			}
 		}
 		if len(out) == before {
-			return nil, didYouMean(usagef("no VM %q in the configuration or the catalog", name), name, names, "")
+			return nil, didYouMean(usagef("no VM %q in the configuration or the catalog", name), name, all, "")
 		}
 	}
 	slices.SortFunc(out, func(a, b catalog.DLE) int {

@@ -105,11 +105,11 @@ func (s *session) bestCopies(copies []catalog.Copy, storage string) []catalog.Co
 // copyAll makes the copies of one storage as long as it can be written.
 func (s *session) copyAll(ctx context.Context, jobs []copyJob, to *storageWriter) error {
 	for _, j := range jobs {
-		for _, from := range j.from {
+		for _, attempt := range s.attempts(j) {
 			if _, off := to.State(); off != nil || ctx.Err() != nil {
 				return nil // the copies stay wanted
 			}
-			err := s.copyDump(ctx, j.dump, from, to)
+			err := copyDump(attempt, to)
 			if err == nil {
 				break
 			}
@@ -121,15 +121,21 @@ func (s *session) copyAll(ctx context.Context, jobs []copyJob, to *storageWriter
 	return nil
 }
 
-// copyDump copies a dump from volumes to another storage: the stored stream as it is, cut into the parts of that storage,
-// and checked against the checksum taken when the dump was made before its last part counts. The outcome is recorded.
-func (s *session) copyDump(ctx context.Context, d catalog.Dump, from catalog.Copy, to *storageWriter) error {
+// copyDump copies a dump to another storage: the stored stream as it is, cut into the parts of that storage, and checked
+// against the checksum taken when the dump was made before its last part counts. The outcome is recorded.
+func copyDump(j taping.Job, to *storageWriter) error {
 	result := make(chan taping.Result, 1)
-	to.Add(taping.Job{
-		Dump: d, Elsewhere: true, Urgent: true, Result: result,
-		Open: func(ctx context.Context) (taper.Dump, func() error, error) { return s.openVolumes(ctx, d, from) },
-	})
+	j.Result = result
+	to.Add(j)
 	return (<-result).Err
+}
+
+// volumesJob is the writing of a dump that lies on volumes of another storage.
+func (s *session) volumesJob(d catalog.Dump, from catalog.Copy) taping.Job {
+	return taping.Job{
+		Dump: d, Elsewhere: true, Urgent: true,
+		Open: func(ctx context.Context) (taper.Dump, func() error, error) { return s.openVolumes(ctx, d, from) },
+	}
 }
 
 // openVolumes opens a copy to be copied. The header is that of its last part: of a dump that went straight to volumes only

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,10 @@ func (s *session) leftovers(ctx context.Context) error {
 	if err := s.pruneMaps(ctx); err != nil {
 		return err
 	}
-	for _, w := range s.writers {
+	for _, w := range slices.Concat(s.writers, s.vaults) {
+		if _, off := w.State(); off != nil && w.Storage().Vault.On() {
+			continue // why is in the report already
+		}
 		var event catalog.EventBody
 		event, err = w.NextVolumes(ctx)
 		if err != nil {

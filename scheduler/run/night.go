@@ -53,16 +53,19 @@ type Night struct {
 const (
 	CommandRun   = "run"
 	CommandFlush = "flush"
+	CommandVault = "vault"
 )
 
 // Options are what the administrator says of one run.
 type Options struct {
-	// Command is CommandRun or CommandFlush.
+	// Command is one of the above. A vault run makes copies to vaults and nothing else; the others make those that are due, too.
 	Command string
 	// DLEs to dump; none for all.
 	DLEs []catalog.DLE
 	// NoTaper leaves the dumps on the holding disk.
 	NoTaper bool
+	// Vault says what is copied to vaults.
+	Vault VaultOptions
 }
 
 // ErrClock: the time given lies before the latest run in the catalog.
@@ -91,6 +94,10 @@ type session struct {
 	// storages are the direct ones of this run, the main one first; writers write to them, in the same order.
 	storages []configs.Storage
 	writers  []*taping.Writer
+	// vaults are the writers of those vaults that something was due to.
+	vaults []*taping.Writer
+	// labels is held while a new label is given.
+	labels   sync.Mutex
 	held     *heldDumps
 	degraded degradation
 	// tell takes the events of what is no run, but puts right what runs have left; nil: they are recorded.
@@ -139,6 +146,9 @@ func (s *session) work(ctx context.Context) error {
 		return err
 	}
 	err = s.fillStorages(ctx, backlogBytes)
+	if err == nil {
+		err = s.vault(ctx) // before the direct storages get their catalog records, which tell of these copies, too
+	}
 	if err := errors.Join(err, s.closeWriters(ctx)); err != nil {
 		return err
 	}
@@ -147,7 +157,7 @@ func (s *session) work(ctx context.Context) error {
 
 // fillStorages makes the dumps, and waits until the writers have done what they can.
 func (s *session) fillStorages(ctx context.Context, backlogBytes int64) error {
-	if s.options.Command != CommandFlush {
+	if s.options.Command == CommandRun {
 		plan, err := s.plan(ctx, backlogBytes)
 		if err != nil {
 			return err

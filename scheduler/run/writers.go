@@ -20,9 +20,11 @@ import (
 // that at once. It gives the bytes of the backlog that the main storage gets. The writers are there until closeWriters.
 func (s *session) startWriters(ctx context.Context) (backlogBytes int64, err error) {
 	var events []catalog.EventBody
-	labels := new(sync.Mutex)
 	for _, st := range s.storages {
-		s.writers = append(s.writers, s.newWriter(st, labels))
+		if s.options.Command == CommandVault {
+			break // it only makes copies to vaults
+		}
+		s.writers = append(s.writers, s.newWriter(st, &s.labels))
 		events = append(events, catalog.StorageChanged{Storage: st.Name, State: catalog.StorageLooking})
 	}
 	if err := s.event(ctx, events...); err != nil {
@@ -72,7 +74,7 @@ func (s *session) closeWriters(ctx context.Context) error {
 
 // erase erases what nothing keeps any more, in the storages that ask for it. It is the last of a run's work.
 func (s *session) erase(ctx context.Context) error {
-	for _, w := range s.writers {
+	for _, w := range slices.Concat(s.writers, s.vaults) {
 		if !w.Storage().Erase {
 			continue
 		}

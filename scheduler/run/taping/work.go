@@ -112,6 +112,7 @@ func (w *Writer) written(ctx context.Context, j Job, res taper.Result) error {
 	err = w.o.Event(ctx, catalog.CopyFinished{
 		Storage: w.o.Storage.Name, DLE: j.Dump.DLE, Level: j.Dump.Level, Stamp: j.Dump.Stamp, Parts: len(res.Parts),
 		OrigBytes: j.Dump.OrigBytes, Bytes: res.Bytes, Seconds: res.Seconds, Flush: j.Dump.Stamp != w.o.Stamp,
+		Vault: w.o.Storage.Vault.On(),
 	})
 	if err != nil {
 		return err
@@ -144,7 +145,7 @@ func (k *worker) giveUp(ctx context.Context, j Job, res Result) error {
 	return w.o.Event(ctx, catalog.CopyFailed{
 		Storage: w.o.Storage.Name, DLE: j.Dump.DLE, Level: j.Dump.Level, Stamp: j.Dump.Stamp,
 		Parts: len(res.Parts), Bytes: res.Bytes, Error: res.Err.Error(), Held: j.Held, Elsewhere: j.Elsewhere,
-		Flush: j.Dump.Stamp != w.o.Stamp,
+		Flush: j.Dump.Stamp != w.o.Stamp, Vault: w.o.Storage.Vault.On(),
 	})
 }
 
