@@ -19,6 +19,7 @@ var _ interface {
 // VolumeStarted records that a volume is being written.
 func (k *worker) VolumeStarted(ctx context.Context, v catalog.VolumeStarted) error {
 	k.w.change(func() { k.started, k.roomBytes = true, v.Capacity-vtape.HeaderBytes })
+	k.label = v.Label
 	if _, ok := k.device.(vtape.Locker); ok {
 		if err := k.record(ctx, v.Label, func(*catalog.Volume) {}); err != nil {
 			return err
@@ -54,10 +55,7 @@ func (k *worker) VolumeFinished(ctx context.Context, v catalog.VolumeFinished, c
 	k.w.change(func() { k.started, k.roomBytes = false, 0 })
 	faults := k.faults()
 	err := k.record(ctx, v.Label, func(vol *catalog.Volume) {
-		vol.Bytes, vol.Files, vol.Degraded = v.Bytes, v.Files, nil
-		for _, f := range faults {
-			vol.Degraded = append(vol.Degraded, f.Member)
-		}
+		vol.Bytes, vol.Files, vol.Degraded = v.Bytes, v.Files, members(faults)
 	})
 	if err != nil {
 		return err
@@ -77,6 +75,14 @@ func (k *worker) faults() []vtape.MemberFault {
 		return d.Degraded()
 	}
 	return nil
+}
+
+func members(faults []vtape.MemberFault) []string {
+	var names []string
+	for _, f := range faults {
+		names = append(names, f.Member)
+	}
+	return names
 }
 
 func degraded(v catalog.VolumeFinished, faults []vtape.MemberFault) catalog.VolumeDegraded {

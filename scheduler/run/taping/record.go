@@ -33,6 +33,13 @@ func (k *worker) writeRecord(ctx context.Context) error {
 	if err != nil || !wrote {
 		return err
 	}
+	if k.started {
+		// What has become of the volume is known when it is finished, behind the record: so the record gets it beforehand.
+		err := k.record(ctx, k.label, func(v *catalog.Volume) { v.Degraded = members(k.faults()) })
+		if err != nil {
+			return err
+		}
+	}
 	d, err := k.w.o.Record(ctx)
 	if err != nil {
 		return k.noRecord(ctx, err)

@@ -22,6 +22,7 @@ type worker struct {
 
 	// device is the volume's, touched by the worker alone.
 	device vtape.Device
+	label  catalog.Label // of the volume begun last, touched by the worker alone
 }
 
 // work is the worker's goroutine.
