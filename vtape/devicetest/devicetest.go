@@ -507,6 +507,10 @@ func checkLabelFile(t testing.TB, dev vtape.Device) {
 	if diff := cmp.Diff(want, r.Header()); diff != "" || len(r.RawHeader()) != vtape.HeaderBytes {
 		t.Errorf("file 0: %d bytes of header (-label +file 0):\n%s", len(r.RawHeader()), diff)
 	}
+	// The catalog knows the label by the checksum of its block.
+	if block, err := want.Block(); err != nil || !bytes.Equal(block, r.RawHeader()) {
+		t.Errorf("file 0: header is not the block of the label, %v", err)
+	}
 }
 
 func testCancelled(t *testing.T, s suite) {

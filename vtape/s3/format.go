@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -67,13 +68,25 @@ func labelBody(label vtape.Header) ([]byte, error) {
 // writerLine begins the line that makes a label object different from others with the same text.
 const writerLine = "WRITER="
 
-// withWriter puts a new writer's line behind the first line, in place of an old one.
+// withWriter puts a new writer's line behind the first line, in place of an old one. What follows stays.
 func withWriter(text []byte) []byte {
-	first := text
-	if i := lineEnd(text); i < len(text) {
-		first = text[:i]
+	text = withoutWriter(text)
+	end := lineEnd(text)
+	rest := text[min(end+1, len(text)):]
+	if len(rest) == 0 {
+		rest = []byte("\f\n")
 	}
-	return fmt.Appendf(nil, "%s\n%s%s\n\f\n", first, writerLine, rand.Text())
+	return fmt.Appendf(nil, "%s\n%s%s\n%s", text[:end], writerLine, rand.Text(), rest)
+}
+
+// withoutWriter gives a label as it is on any device.
+func withoutWriter(text []byte) []byte {
+	at := bytes.Index(text, []byte("\n"+writerLine))
+	if at < 0 {
+		return text
+	}
+	line := text[at+1:]
+	return append(bytes.Clone(text[:at+1]), line[min(lineEnd(line)+1, len(line)):]...)
 }
 
 func lineEnd(text []byte) int {

@@ -42,7 +42,11 @@ func (d *Device) open(ctx context.Context, number int) (*partReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &partReader{d: d, number: number, raw: padHeader(head.body)}
+	body := head.body
+	if number == 0 {
+		body = withoutWriter(body)
+	}
+	r := &partReader{d: d, number: number, raw: padHeader(body)}
 	if h, err := vtape.ParseHeader(r.raw); err == nil {
 		r.header = h
 	}
