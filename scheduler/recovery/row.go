@@ -93,6 +93,9 @@ func SetPlace(ctx context.Context, name string, members []*Place, o rait.Options
 		shelves[i] = inv
 		alone = alone && len(inv) == 1
 	}
+	if o.Parity == 0 {
+		o = asWritten(ctx, members, shelves, o)
+	}
 	var names []string
 	for _, inv := range shelves {
 		for _, s := range inv {
@@ -112,6 +115,30 @@ func SetPlace(ctx context.Context, name string, members []*Place, o rait.Options
 	p := RowPlace(name, slots)
 	p.Storage = storageOfMembers(members)
 	return p, nil
+}
+
+// asWritten takes from the first member that tells what kind of set it belongs to; in Amanda's form none does.
+func asWritten(ctx context.Context, members []*Place, shelves [][]library.SlotInfo, o rait.Options) rait.Options {
+	for i, inv := range shelves {
+		for _, s := range inv {
+			if s.Err != nil || s.Blank {
+				continue
+			}
+			dev, err := members[i].Shelf.Device(s.Slot)
+			if err != nil {
+				continue
+			}
+			label, err := dev.ReadLabel(ctx)
+			if err != nil {
+				continue
+			}
+			if info, err := rait.ParseInfo(label.MemberLine); err == nil && info.Data+info.Parity == len(members) {
+				o.Parity, o.ShardBytes = info.Parity, info.ShardBytes
+				return o
+			}
+		}
+	}
+	return o
 }
 
 // slotName is what the slots of one volume have in common.
