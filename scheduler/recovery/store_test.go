@@ -23,6 +23,7 @@ import (
 	"holdfast/vtape"
 	"holdfast/vtape/dir"
 	"holdfast/vtape/holding"
+	"holdfast/vtape/rait"
 	"holdfast/vtape/taper"
 )
 
@@ -38,7 +39,9 @@ type store struct {
 	maps    map[catalog.DumpID][]byte
 	headers map[catalog.DumpID]vtape.Header
 	volumes int
-	secret  *age.X25519Identity
+	// set is how many members volumes lie on, and how many may be lost; zero: on none, in one directory.
+	set    struct{ members, parity int }
+	secret *age.X25519Identity
 
 	mu    sync.Mutex // the program notes from several goroutines
 	notes []string
@@ -101,7 +104,7 @@ func (s *store) site() *recovery.Site {
 	return &recovery.Site{
 		Catalog: s, FS: s.fs, Workers: 3, Identities: []age.Identity{s.secret},
 		Device: func(_ context.Context, _ string, label catalog.Label) (vtape.Device, error) {
-			return dir.New(s.fs, "/slots/"+string(label), dir.Options{}), nil
+			return s.device(label, 0), nil
 		},
 		Map: func(id catalog.DumpID) (*recovery.Map, error) {
 			data, ok := s.maps[id]
@@ -128,6 +131,35 @@ func (s *store) open(d catalog.Dump) *recovery.Chain {
 	s.must(err)
 	s.t.Cleanup(c.Close)
 	return c
+}
+
+// member is the directory of a member of a volume.
+func (s *store) member(label catalog.Label, i int) string {
+	return fmt.Sprintf("/slots/%s/d%d", label, i+1)
+}
+
+// device is a volume, in one directory or on a set of them. A volume on a set holds two parts and is full then.
+func (s *store) device(label catalog.Label, capacity int64) vtape.Device {
+	if s.set.members == 0 {
+		return dir.New(s.fs, "/slots/"+string(label), dir.Options{CapacityBytes: capacity})
+	}
+	o := rait.Options{Parity: s.set.parity}
+	if s.set.parity > 1 {
+		o.ShardBytes = 8 << 10
+	}
+	if capacity > 0 {
+		data := int64(max(1, s.set.members-s.set.parity))
+		capacity = 5*vtape.HeaderBytes + 2*max(vtape.HeaderBytes, (128<<10)/data)
+	}
+	var members []rait.Member
+	for i := range s.set.members {
+		members = append(members, rait.Member{
+			Name: fmt.Sprintf("d%d", i+1), Device: dir.New(s.fs, s.member(label, i), dir.Options{CapacityBytes: capacity}),
+		})
+	}
+	dev, err := rait.New(members, o)
+	s.must(err)
+	return dev
 }
 
 // how says how a dump is made: of which VM, on what, compressed and encrypted or not.
@@ -225,7 +257,12 @@ func (s *shelf) Next(ctx context.Context) (taper.Mounted, error) {
 	if err := s.fs.Mkdir("/slots/"+string(label), 0o700); err != nil {
 		return taper.Mounted{}, err
 	}
-	dev := dir.New(s.fs, "/slots/"+string(label), dir.Options{CapacityBytes: s.capacity})
+	for i := range s.set.members {
+		if err := s.fs.Mkdir(s.member(label, i), 0o700); err != nil {
+			return taper.Mounted{}, err
+		}
+	}
+	dev := s.device(label, s.capacity)
 	err := dev.Format(ctx, vtape.Header{Type: vtape.TypeTapeStart, Stamp: string(stampAt(0)), Label: label})
 	return taper.Mounted{Device: dev, Label: label, Slot: "1", Capacity: s.capacity, New: true}, err
 }
