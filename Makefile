@@ -47,7 +47,7 @@ test: tools ## all tests
 race: tools ## all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
 
-sweep: ## every point of the sweeps and thousands of histories, of which `make test` takes samples; some twenty minutes
+sweep: ## every point of the sweeps (of sites with several storages a share) and thousands of histories; some twenty minutes
 	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run 'TestFaults|TestCrashes' ./scheduler/run ./vtape/s3
 	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run TestHistories ./scheduler/retention
 

@@ -247,10 +247,11 @@ func count(t *testing.T, base *site, night int) *trouble {
 	return tr
 }
 
-// points spreads at most budget points, but at least one, over 1..n; all of them with HOLDFAST_SWEEP=full.
-func points(n, budget int) []int {
+// points spreads at most budget points, but at least one, over 1..n; with HOLDFAST_SWEEP=full the
+// site's share of all of them, which for the site with one storage is every one.
+func points(n, budget int, of sweepSite) []int {
 	if os.Getenv("HOLDFAST_SWEEP") == "full" {
-		budget = n
+		budget = int(float64(n) * min(1, of.share))
 	}
 	step := max(1, float64(n)/float64(max(1, budget)))
 	var list []int
@@ -296,7 +297,7 @@ func sweepOne(t *testing.T, all []*site, kind faultKind, budget int, of sweepSit
 			return
 		}
 		t.Logf("night %d: %d points", night, n)
-		for _, at := range points(n, budget/len(all)) {
+		for _, at := range points(n, budget/len(all), of) {
 			t.Run(fmt.Sprintf("night%d-%d", night, at), func(t *testing.T) {
 				t.Parallel()
 				sweep(t, base, fault{kind: kind, n: at, night: night})
