@@ -34,6 +34,11 @@ type Planned struct {
 	OrigEstimate   int64  `json:"orig_estimate"`
 	StoredEstimate int64  `json:"stored_estimate"`
 	Reason         string `json:"reason"`
+	// ReasonKind is the sort of the reason in one word.
+	ReasonKind string `json:"reason_kind,omitempty"`
+	// DegradedLevel and DegradedBytes are the incremental made instead of this full if the media fail; 0: there is none.
+	DegradedLevel Level `json:"degraded_level,omitempty"`
+	DegradedBytes int64 `json:"degraded_bytes,omitempty"`
 	// Note is what the report shall say of the decision; empty for the ordinary course of things.
 	Note string `json:"note,omitempty"`
 	// Late is set when a full that is due was put off: a problem, not a note.

@@ -21,6 +21,7 @@ type Config struct {
 	SendReportOn ReportOn            `yaml:"send-report-on" doc:"Which reports are mailed: of all runs, of those with anything strange or worse, of those with an error, or never."`
 	DumpCycle    Days                `yaml:"dump-cycle" doc:"Each image gets a full dump within this many calendar days; 1d: one each night."`
 	RunsPerCycle int                 `yaml:"runs-per-cycle" doc:"Runs within a dump cycle; 0: one a day."`
+	Window       Window              `yaml:"window,omitempty" doc:"Time of day in which runs shall work, such as 01:00-06:00. No more is planned than fits it by the times that earlier dumps took. Without it there is no limit."`
 	InParallel   int                 `yaml:"in-parallel" doc:"Images dumped at the same time."`
 	Bump         Bump                `yaml:"bump" doc:"When an incremental dump goes one level up."`
 	Holding      []Holding           `yaml:"holding" doc:"Holding disks: dumps are kept there until they are on a volume; none: dumps go straight to a volume, one at a time."`
@@ -62,16 +63,20 @@ type DumpType struct {
 	// Name is the type's key in the configuration.
 	Name string `yaml:"-" json:"-"`
 
-	Inherit   string      `yaml:"inherit,omitempty" doc:"Name of the dump type that this one takes its other settings from."`
-	Compress  Compression `yaml:"compress" doc:"Compression; fast, default and best are about levels 1, 3 and 9 of zstd."`
-	Encrypt   Encrypt     `yaml:"encrypt" doc:"Encryption with age; 'none' turns an inherited one off."`
-	Strategy  Strategy    `yaml:"strategy" doc:"Fulls and incrementals as planned (standard), fulls only (noinc), level 1 only (nofull), no fulls (incronly), or no dumps at all (skip)."`
-	Priority  Priority    `yaml:"priority" doc:"What goes first when there is not room for all: a higher number; low, medium and high are 0, 1 and 2."`
-	DumpCycle Days        `yaml:"dump-cycle" doc:"Dump cycle of these DLEs, if not that of the whole configuration."`
-	Bump      Bump        `yaml:"bump" doc:"Bump rules of these DLEs, if not those of the whole configuration."`
-	MaxLevel  int         `yaml:"max-level" doc:"Highest level, 1 to 9: a restore reads at most one dump more than this."`
-	Tags      []string    `yaml:"tags" doc:"Words by which a storage may choose these DLEs."`
-	Holding   HoldingUse  `yaml:"holding" doc:"Use of the holding disk: if there is room (auto), required, or never."`
+	Inherit    string      `yaml:"inherit,omitempty" doc:"Name of the dump type that this one takes its other settings from."`
+	Compress   Compression `yaml:"compress" doc:"Compression; fast, default and best are about levels 1, 3 and 9 of zstd."`
+	Encrypt    Encrypt     `yaml:"encrypt" doc:"Encryption with age; 'none' turns an inherited one off."`
+	Strategy   Strategy    `yaml:"strategy" doc:"Fulls and incrementals as planned (standard), fulls only (noinc), level 1 only (nofull), no fulls (incronly), or no dumps at all (skip)."`
+	Priority   Priority    `yaml:"priority" doc:"What goes first when there is not room for all: a higher number; low, medium and high are 0, 1 and 2."`
+	DumpCycle  Days        `yaml:"dump-cycle" doc:"Dump cycle of these DLEs, if not that of the whole configuration."`
+	Bump       Bump        `yaml:"bump" doc:"Bump rules of these DLEs, if not those of the whole configuration."`
+	MaxLevel   int         `yaml:"max-level" doc:"Highest level, 1 to 9: a restore reads at most one dump more than this."`
+	MaxChain   int         `yaml:"max-chain,omitempty" doc:"Most dumps of the image that a restore reads, the full among them; 1: fulls only; 0: as max-level says."`
+	MaxPromote Days        `yaml:"max-promote" doc:"How long before it is due a full may be made so that the nights carry the same; 0d: never."`
+	SkipFull   bool        `yaml:"skip-full,omitempty" doc:"No dump in runs in which a full is due, for images whose fulls are made elsewhere. The first dump is a full all the same."`
+	SkipIncr   bool        `yaml:"skip-incr,omitempty" doc:"No dump in runs in which no full is made."`
+	Tags       []string    `yaml:"tags" doc:"Words by which a storage may choose these DLEs."`
+	Holding    HoldingUse  `yaml:"holding" doc:"Use of the holding disk: if there is room (auto), required, or never."`
 }
 
 // Encrypt says how dumps are encrypted. The zero value is no encryption.

@@ -88,6 +88,8 @@ func takes(t reflect.Type) string {
 		return "size"
 	case Days:
 		return "days"
+	case Window:
+		return "times of day"
 	case Priority:
 		return "`" + strings.Join(priorityWords, "`, `") + "` or number"
 	case Encrypt:

@@ -43,6 +43,8 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		}}
 	case Days:
 		return &jsonschema.Schema{Type: "string", Pattern: daysForm.String()}
+	case Window:
+		return &jsonschema.Schema{Type: "string", Pattern: windowForm.String()}
 	case Priority:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 			{Type: "integer", Minimum: "0"}, {Type: "string", Enum: anys(priorityWords)},

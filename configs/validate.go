@@ -131,6 +131,8 @@ func (k check) dumpType(path string, t DumpType) {
 	k.bump(join(path, "bump"), t.Bump)
 	k.own(t.MaxLevel >= 1 && t.MaxLevel <= maxLevel, join(path, "max-level"),
 		fmt.Sprintf("must be 1 to %d", maxLevel), "for fulls only: strategy: noinc")
+	k.own(t.MaxChain >= 0, join(path, "max-chain"), "must not be negative", "0 means no limit but max-level")
+	k.own(!t.SkipFull || !t.SkipIncr, join(path, "skip-full"), "stands beside skip-incr: nothing would ever be dumped", "strategy: skip leaves an image out")
 	if _, here := k.places[join(path, "tags")]; here {
 		k.tags(join(path, "tags"), t.Tags)
 	}

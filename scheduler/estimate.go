@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"math"
+	"time"
 
 	"holdfast/catalog"
 )
@@ -20,37 +21,88 @@ const (
 // size is an estimate: bytes before and after compression.
 type size struct{ orig, stored int64 }
 
-// estimates is what the planner expects of one image, from its history where it has one, else from its allocation.
+// estimates is what the planner expects of one image, from what its source says, else from its history, else from its
+// allocation.
 type estimates struct {
 	// last is the level of the latest dump, -1 for none; runs how many dumps in a row were taken at it.
 	last catalog.Level
 	runs int
 	full size
-	// daily is what one night changes; ratio what compression leaves of an incremental.
-	daily int64
-	ratio float64
-	// chain is the latest dump and its bases of the same image, the latest first.
+	// changes is what some nights change; ratio what compression leaves of an incremental.
+	changes curve
+	ratio   float64
+	// chain is the latest dump and its bases of the same image, the latest first; ages how many days ago each was made.
 	chain []catalog.Dump
+	ages  []float64
+	// known are the bytes that differ tonight from a dump of the chain.
+	known []float64
+	// growth is how many bytes a full grows by in a day.
+	growth float64
 }
 
-func estimate(img Image) estimates {
+func estimate(img Image, now time.Time) estimates {
 	e := estimates{last: -1, ratio: ratio(img, false)}
-	byID := make(map[catalog.DumpID]catalog.Dump, len(img.Dumps))
-	for _, d := range img.Dumps {
-		if d.Level != e.last {
-			e.last, e.runs = d.Level, 0
-		}
+	for i := len(img.Dumps) - 1; i >= 0 && (e.last < 0 || img.Dumps[i].Level == e.last); i-- {
+		e.last = img.Dumps[i].Level
 		e.runs++
-		byID[d.ID] = d
 	}
-	if len(img.Dumps) > 0 {
-		for d, ok := img.Dumps[len(img.Dumps)-1], true; ok && len(e.chain) < len(img.Dumps); d, ok = byID[d.Base] {
-			e.chain = append(e.chain, d)
+	e.chain = chainOf(img.Dumps)
+	obs := observed(img, now.Location())
+	e.changes = fitCurve(obs, unknownChange(img))
+	for _, d := range e.chain {
+		e.ages = append(e.ages, max(1.0/24, daysBetween(d.Stamp.Time(now.Location()), now)))
+	}
+	e.full = sized(e.fullBytes(img), ratio(img, true))
+	for i, d := range e.chain {
+		e.known = append(e.known, min(float64(e.full.orig), e.differs(img, d, obs, e.ages[i])))
+	}
+	e.growth = growth(img, now)
+	return e
+}
+
+// chainOf gives the latest dump and its bases of the same image, the latest first. A base stands before what builds on it.
+func chainOf(dumps []catalog.Dump) []catalog.Dump {
+	var chain []catalog.Dump
+	for i := len(dumps) - 1; i >= 0; i-- {
+		if len(chain) == 0 || dumps[i].ID == chain[len(chain)-1].Base {
+			chain = append(chain, dumps[i])
 		}
 	}
-	e.daily = dailyChange(img)
-	e.full = sized(e.fullBytes(img), ratio(img, true))
-	return e
+	return chain
+}
+
+// differs is how many bytes of the image differ tonight from a dump that was made some days ago: what the source says,
+// else what the last dump on it held, grown by the days since, else what so many days change.
+func (e estimates) differs(img Image, d catalog.Dump, obs []seen, days float64) float64 {
+	if bytes, ok := img.Changed[d.ID]; ok {
+		return float64(bytes)
+	}
+	for _, o := range obs {
+		if o.base == d.ID && o.days <= days {
+			return o.bytes * math.Pow(days/o.days, e.changes.power)
+		}
+	}
+	return e.changes.after(days)
+}
+
+// growth is by how many bytes a day the fulls grow: the slope between the last full and the oldest of the last three, and
+// nothing with only one.
+func growth(img Image, now time.Time) float64 {
+	var last, first *catalog.Dump
+	n := 0
+	for i := len(img.Dumps) - 1; i >= 0 && n < 3; i-- {
+		if img.Dumps[i].Level == 0 {
+			first = &img.Dumps[i]
+			if n++; last == nil {
+				last = first
+			}
+		}
+	}
+	if n < 2 {
+		return 0
+	}
+	days := daysBetween(first.Stamp.Time(now.Location()), last.Stamp.Time(now.Location()))
+	return float64(last.OrigBytes-first.OrigBytes) / max(1, days)
 }
 
 // fullBytes is how much a full holds: at most what is allocated, and at most what the last full held with all that has
@@ -63,17 +115,13 @@ func (e estimates) fullBytes(img Image) int64 {
 		}
 		return img.AllocatedBytes
 	}
-	return min(img.AllocatedBytes, e.since(""))
+	return min(img.AllocatedBytes, e.since())
 }
 
-// since is how many bytes at most differ tonight from the state in a dump of the chain: what the later dumps of the
-// chain hold, and one night's change. The empty id stands for the state before the chain.
-func (e estimates) since(base catalog.DumpID) int64 {
-	total := e.daily
+// since is how many bytes at most the image holds beyond nothing: what the dumps of the chain hold, and what changed since.
+func (e estimates) since() int64 {
+	total := int64(e.changes.after(e.ages[0]))
 	for _, d := range e.chain {
-		if d.ID == base {
-			break
-		}
 		total += d.OrigBytes
 	}
 	return total
@@ -90,34 +138,24 @@ func (e estimates) below(level catalog.Level) (catalog.Dump, bool) {
 	return catalog.Dump{}, false
 }
 
-// at is the size before compression of a dump at level.
-func (e estimates) at(level catalog.Level) int64 {
-	base, _ := e.below(level)
-	return e.incremental(base.ID).orig
-}
-
-// incremental is the size of a dump that builds on base.
-func (e estimates) incremental(base catalog.DumpID) size {
-	return sized(min(e.since(base), e.full.orig), e.ratio)
-}
-
-// dailyChange is the mean size of the last dumps that were the first at their level: what one night changed.
-func dailyChange(img Image) int64 {
-	var changes []float64
-	for i := len(img.Dumps) - 1; i > 0; i-- {
-		if img.Dumps[i].Level > img.Dumps[i-1].Level {
-			changes = append(changes, float64(img.Dumps[i].OrigBytes))
+// at is the size of a dump at level.
+func (e estimates) at(level catalog.Level) size {
+	for i, d := range e.chain {
+		if d.Level < level {
+			return sized(int64(e.known[i]), e.ratio)
 		}
 	}
-	if mean, ok := recentMean(changes); ok {
-		return int64(mean)
-	}
+	return e.full
+}
+
+// unknownChange is what a night is taken to change in an image that has no incremental.
+func unknownChange(img Image) float64 {
 	for i := len(img.Dumps) - 1; i >= 0; i-- {
 		if img.Dumps[i].Level == 0 {
-			return share(img.Dumps[i].OrigBytes)
+			return float64(img.Dumps[i].OrigBytes) * defaultChange
 		}
 	}
-	return share(img.AllocatedBytes)
+	return float64(img.AllocatedBytes) * defaultChange
 }
 
 // ratio is what compression leaves of fulls or of incrementals, by the last ones of the kind; by the other kind where
@@ -154,7 +192,7 @@ func recentMean(newestFirst []float64) (float64, bool) {
 		sum += v * float64(3-i)
 		weights += float64(3 - i)
 	}
-	return sum / weights, weights > 0
+	return sum / max(weights, 1), weights > 0
 }
 
 func share(bytes int64) int64 { return int64(float64(bytes) * defaultChange) }

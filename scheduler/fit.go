@@ -3,59 +3,27 @@ package scheduler
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"holdfast/catalog"
 )
 
-// bytes is the room of the run; 0 when no limit is known. The end of each volume but the last may cut a part in two, or
-// leave less than a header unused.
-func (c Capacity) bytes() int64 {
-	if c.Volumes <= 0 || c.VolumeBytes <= 0 {
-		return 0
-	}
-	volumes := int64(c.Volumes)
-	return max(1, volumes*(c.VolumeBytes-c.HeaderBytes)-(volumes-1)*c.HeaderBytes)
-}
-
-// cost is what a dump takes on the media: its bytes, and a header for each part.
-func (c Capacity) cost(storedBytes int64) int64 {
-	parts := int64(1)
-	if c.PartBytes > 0 {
-		parts = max(1, (storedBytes+c.PartBytes-1)/c.PartBytes)
-	}
-	return storedBytes + parts*c.HeaderBytes
-}
-
-// backlog is what the dumps on the holding disk take on the media.
-func (c Capacity) backlog() int64 {
-	if c.BacklogBytes <= 0 {
-		return 0
-	}
-	return c.cost(c.BacklogBytes)
-}
-
-// fitting brings the choices below the run's capacity.
+// fitting brings the choices below every limit of the run. It begins with nothing and lets the dumps in by their claim:
+// first the incremental of each image that can have one, then the images that can only have a full (those that were never
+// dumped before the others), then fulls by force, then those that are due. So nobody is left without any dump for the sake of
+// a full that could have been an incremental.
 type fitting struct {
-	cap     Capacity
+	limits  []*limit
 	choices []*choice
 	byDLE   map[catalog.DLE]*choice
-	// roomBytes is the capacity, 0 without a limit; totalBytes what the choices take now, without the backlog.
-	roomBytes, totalBytes int64
-	undo                  []undoStep
+	gapDays float64
 }
 
-// undoStep is one image put off or left out: what it had before.
-type undoStep struct {
-	c      *choice
-	before choice
-}
-
-func newFitting(capacity Capacity, choices []*choice) *fitting {
-	f := &fitting{cap: capacity, choices: choices, byDLE: map[catalog.DLE]*choice{}, roomBytes: capacity.bytes()}
+func newFitting(in Input, cal calendar, choices []*choice) *fitting {
+	f := &fitting{choices: choices, byDLE: make(map[catalog.DLE]*choice, len(choices)), gapDays: cal.gapDays, limits: limitsOf(in)}
 	for _, c := range choices {
 		f.byDLE[c.img.DLE] = c
-		f.totalBytes += f.cost(c)
 	}
 	f.rank()
 	return f
@@ -82,138 +50,192 @@ func (f *fitting) base(c *choice) *choice {
 	return f.byDLE[*c.img.Base]
 }
 
-// cost is what an image takes now.
-func (f *fitting) cost(c *choice) int64 {
-	if c.dropped != "" {
-		return 0
-	}
-	return f.cap.cost(c.entry.StoredBytes)
-}
-
-// excess is how much too big the plan is, 0 when it fits.
-func (f *fitting) excess(backlog int64) int64 {
-	if f.roomBytes == 0 {
-		return 0
-	}
-	return max(0, f.totalBytes+backlog-f.roomBytes)
-}
-
-// fit puts off fulls, those that the administrator forced after the others; then it leaves out images with nothing to
-// fall back on; last incrementals. What was put off comes back, the last one first, where it fits after all.
+// fit decides who gets what.
 func (f *fitting) fit() {
-	f.delay(func(c *choice) bool { return !c.forced })
-	f.delay(func(c *choice) bool { return c.forced })
-	f.leaveOut(f.cap.backlog(), func(c *choice) bool { return c.entry.Level == 0 && c.degraded == nil })
-	f.leaveOut(0, func(*choice) bool { return true })
-	f.reinstate()
-}
-
-// delay gives images their incremental instead of their full until the plan fits: the least urgent first and, among
-// equals, the one whose saving covers the excess with the least left over; when none covers it, the one that saves most.
-func (f *fitting) delay(may func(*choice) bool) {
-	var full []*choice
+	f.squeeze()
+	var light, only, forced, due []*choice
 	for _, c := range f.choices {
-		if c.dropped == "" && c.degraded != nil && may(c) && f.saving(c) > 0 {
-			full = append(full, c)
+		switch {
+		case c.dropped != "":
+		case c.entry.Level > 0:
+			light = append(light, c)
+		case c.degraded == nil:
+			only = append(only, c)
+		case f.savesNothing(c):
+			light = append(light, c) // the full is no larger than the incremental
+		case c.forced:
+			forced, light = append(forced, c), append(light, c)
+		default:
+			due, light = append(due, c), append(light, c)
 		}
 	}
-	slices.SortFunc(full, func(a, b *choice) int {
-		return cmp.Or(cmp.Compare(a.urgency, b.urgency), cmp.Compare(f.saving(a), f.saving(b)), byName(a.img.DLE, b.img.DLE))
+	fulls := make(map[*choice]Entry, len(forced)+len(due))
+	for _, c := range slices.Concat(forced, due) {
+		fulls[c] = c.entry
+		c.entry = *c.degraded
+	}
+	f.incrementals(light)
+	f.fullsOnly(only)
+	f.rescue(f.starves)
+	f.restore(forced, fulls)
+	f.restore(due, fulls)
+	f.rescue(f.farOverdue)
+}
+
+// savesNothing tells that on no limit the incremental is cheaper than the full.
+func (f *fitting) savesNothing(c *choice) bool {
+	for _, l := range f.limits {
+		if l.cost(c.entry) > l.cost(*c.degraded) {
+			return false
+		}
+	}
+	return c.entry.StoredBytes <= c.degraded.StoredBytes
+}
+
+// exceeded gives the first limit that has no room for a dump instead of another one (nil: instead of nothing).
+func (f *fitting) exceeded(e Entry, instead *Entry) *limit {
+	for _, l := range f.limits {
+		more := l.cost(e)
+		if instead != nil {
+			more -= l.cost(*instead)
+		}
+		if l.room > 0 && more > 0 && more > l.free(e.Level == 0) {
+			return l
+		}
+	}
+	return nil
+}
+
+// take books a dump, n times: -1 gives it back.
+func (f *fitting) take(e Entry, n int64) {
+	for _, l := range f.limits {
+		l.used += n * l.cost(e)
+	}
+}
+
+// incrementals lets in as many as fit: the smallest first, each step of priority counting as 32 times smaller. It ends with the
+// first that does not fit, so that more room never takes a dump from one image for another.
+func (f *fitting) incrementals(light []*choice) {
+	for _, c := range light {
+		f.take(c.entry, 1)
+	}
+	if !slices.ContainsFunc(f.limits, func(l *limit) bool { return l.room > 0 && l.used > l.room }) {
+		return
+	}
+	weight, alone := make(map[*choice]float64, len(light)), make(map[*choice]bool, len(light))
+	for _, c := range light {
+		f.take(c.entry, -1)
+		weight[c] = float64(c.entry.StoredBytes) * math.Pow(32, -float64(c.img.Policy.Priority))
+	}
+	for _, c := range light {
+		alone[c] = f.exceeded(c.entry, nil) == nil
+	}
+	slices.SortFunc(light, func(a, b *choice) int {
+		return cmp.Or(cmp.Compare(weight[a], weight[b]), byName(a.img.DLE, b.img.DLE))
 	})
-	for len(full) > 0 {
-		n := 1
-		for n < len(full) && full[n].urgency == full[0].urgency {
-			n++
+	ended := false
+	for _, c := range light {
+		l := f.exceeded(c.entry, nil)
+		if !ended && l == nil {
+			f.take(c.entry, 1)
+			continue
 		}
-		for equals := full[:n:n]; len(equals) > 0; {
-			excess := f.excess(f.cap.backlog())
-			if excess == 0 {
-				return
-			}
-			i, _ := slices.BinarySearchFunc(equals, excess, func(c *choice, excess int64) int { return cmp.Compare(f.saving(c), excess) })
-			i = min(i, len(equals)-1)
-			f.putOff(equals[i])
-			equals = slices.Delete(equals, i, i+1)
-		}
-		full = full[n:]
+		ended = ended || alone[c]
+		c.drop(cmp.Or(l, f.tightest()))
 	}
 }
 
-// putOff gives an image its incremental instead of its full.
-func (f *fitting) putOff(c *choice) {
-	f.remember(c)
-	f.totalBytes -= f.saving(c)
-	full, why := c.entry, f.room(f.cap.backlog())
-	c.entry, c.degraded = *c.degraded, nil
-	c.entry.Late = c.overdue > 0
-	c.entry.Reason = fmt.Sprintf("full of %s does not fit, incremental instead: %s", human(full.StoredBytes), c.entry.Reason)
-	c.entry.Note = fmt.Sprintf("Full dump of %s (%s) delayed: %s.", c.img.DLE, human(full.StoredBytes), why)
-	if c.overdue > 0 {
-		c.entry.Note = fmt.Sprintf("Full dump of %s (%s) delayed, overdue by %s: %s.", c.img.DLE, human(full.StoredBytes), days(float64(c.overdue)), why)
-	}
-}
-
-// room says what the run holds.
-func (f *fitting) room(backlog int64) string {
-	if backlog == 0 {
-		return "the run holds " + human(f.roomBytes)
-	}
-	return fmt.Sprintf("the run holds %s, %s of it for what is on the holding disk", human(f.roomBytes), human(backlog))
-}
-
-// saving is what putting the full off saves.
-func (f *fitting) saving(c *choice) int64 {
-	return f.cap.cost(c.entry.StoredBytes) - f.cap.cost(c.degraded.StoredBytes)
-}
-
-// leaveOut drops images until the plan fits: the least urgent first, clones before their base and, among equals, the
-// largest first, so that as many as possible are kept.
-func (f *fitting) leaveOut(backlog int64, may func(*choice) bool) {
-	var out []*choice
-	for _, c := range f.choices {
-		if c.dropped == "" && may(c) {
-			out = append(out, c)
+// tightest is the limit with the least left of its room: what an image that would fit by itself is left out for.
+func (f *fitting) tightest() *limit {
+	best, least := f.limits[0], math.Inf(1)
+	for _, l := range f.limits {
+		if left := float64(l.free(false)) / float64(max(1, l.room)); l.room > 0 && left < least {
+			best, least = l, left
 		}
 	}
-	slices.SortFunc(out, func(a, b *choice) int {
-		return cmp.Or(
-			cmp.Compare(a.urgency, b.urgency), cmp.Compare(b.depth, a.depth),
-			cmp.Compare(f.cost(b), f.cost(a)), byName(a.img.DLE, b.img.DLE))
+	return best
+}
+
+// fullsOnly lets in images with nothing to fall back on: those never dumped first, a base before its clones, the urgent
+// first and, among equals, the smallest, so that as many as possible are kept.
+func (f *fitting) fullsOnly(only []*choice) {
+	known := func(c *choice) int { return min(1, len(c.img.Dumps)) }
+	slices.SortFunc(only, func(a, b *choice) int {
+		return cmp.Or(cmp.Compare(known(a), known(b)), cmp.Compare(b.urgency, a.urgency), cmp.Compare(a.depth, b.depth),
+			cmp.Compare(a.entry.StoredBytes, b.entry.StoredBytes), byName(a.img.DLE, b.img.DLE))
 	})
-	for _, c := range out {
-		if f.excess(backlog) == 0 {
-			return
-		}
-		f.remember(c)
-		f.totalBytes -= f.cost(c)
-		c.dropped = fmt.Sprintf("level %d of %s does not fit: %s", c.entry.Level, human(c.entry.StoredBytes), f.room(backlog))
-	}
-}
-
-func (f *fitting) remember(c *choice) { f.undo = append(f.undo, undoStep{c: c, before: *c}) }
-
-// reinstate undoes, the last first, what fits after all. The backlog takes no room from incrementals.
-func (f *fitting) reinstate() {
-	for _, step := range slices.Backward(f.undo) {
-		if b := f.base(step.c); step.before.entry.Level == 0 && b != nil && b.dropped != "" && len(b.img.Dumps) == 0 {
+	for _, c := range only {
+		if b := f.base(c); b != nil && b.dropped != "" && len(b.img.Dumps) == 0 {
 			// Nothing for a full to be a delta to: the clone waits for its base.
-			if step.c.dropped != "" {
-				step.c.dropped = fmt.Sprintf("its base %s is not dumped tonight: %s", b.img.DLE, b.dropped)
-			}
+			c.dropped = fmt.Sprintf("its base %s is not dumped tonight: %s", b.img.DLE, b.dropped)
+			c.why = Why{Kind: KindBase}
 			continue
 		}
-		backlog := int64(0)
-		if step.before.entry.Level == 0 {
-			backlog = f.cap.backlog()
-		}
-		more := f.cost(&step.before) - f.cost(step.c)
-		f.totalBytes += more
-		if f.excess(backlog) > 0 {
-			f.totalBytes -= more
+		if l := f.exceeded(c.entry, nil); l != nil {
+			c.drop(l)
 			continue
 		}
-		*step.c = step.before
+		f.take(c.entry, 1)
 	}
+}
+
+// drop leaves an image out.
+func (c *choice) drop(l *limit) {
+	full := c.entry.Level == 0
+	c.limit = l
+	c.dropped = fmt.Sprintf("level %d of %s does not fit: %s", c.entry.Level, human(c.entry.StoredBytes), l.holds(full))
+	c.why = Why{Kind: KindNoRoom, NeedBytes: c.entry.StoredBytes, Limit: l.holds(full)}
+}
+
+// weigh is what a full takes more than the incremental; each day that it is overdue divides it by four, each step of priority by 32.
+func (c *choice) weigh(full Entry) float64 {
+	more := float64(full.StoredBytes - c.entry.StoredBytes)
+	return more * math.Pow(4, -float64(c.due.overdueDays)) * math.Pow(32, -float64(c.img.Policy.Priority))
+}
+
+// restore gives images their full instead of the incremental, in an order that does not depend on how much room there is. It ends with the first that does not fit, so that
+// more room never takes a full from one image for another. One that would not fit even alone stands in nobody's way.
+func (f *fitting) restore(images []*choice, fulls map[*choice]Entry) {
+	weight := make(map[*choice]float64, len(images))
+	alone := make(map[*choice]bool, len(images))
+	for _, c := range images {
+		full := fulls[c]
+		weight[c] = c.weigh(full)
+		alone[c] = c.dropped == "" && f.exceeded(full, &c.entry) == nil
+	}
+	slices.SortFunc(images, func(a, b *choice) int {
+		return cmp.Or(cmp.Compare(weight[a], weight[b]), byName(a.img.DLE, b.img.DLE))
+	})
+	ended := false
+	for _, c := range images {
+		full := fulls[c]
+		l := f.exceeded(full, &c.entry)
+		if c.dropped == "" && !ended && l == nil {
+			f.take(c.entry, -1)
+			c.entry = full
+			f.take(full, 1)
+			continue
+		}
+		ended = ended || alone[c]
+		c.delay(full, cmp.Or(l, f.tightest())) // it may fit by itself, but be behind one that does not
+	}
+}
+
+// delay notes that an image has its incremental instead of its full.
+func (c *choice) delay(full Entry, l *limit) {
+	if c.dropped != "" {
+		return
+	}
+	level := c.entry.Why
+	c.degraded, c.limit, c.putOff = nil, l, true
+	c.entry.Late = c.due.overdue > 0
+	c.entry.Why = Why{Kind: KindDelayed, Due: c.due.by, OverdueHours: c.due.overdue.Hours(), NeedBytes: full.StoredBytes, Limit: l.holds(true), Level: &level}
+	c.entry.Reason = fmt.Sprintf("full of %s does not fit, incremental instead: %s", human(full.StoredBytes), c.entry.Reason)
+	late := ""
+	if c.due.overdue > 0 {
+		late = ", overdue by " + span(c.due.overdue)
+	}
+	c.entry.Note = fmt.Sprintf("Full dump of %s (%s) delayed%s: %s.", c.img.DLE, human(full.StoredBytes), late, l.holds(true))
 }
 
 func byName(a, b catalog.DLE) int {

@@ -10,51 +10,85 @@ import (
 
 // Make decides what each image gets tonight.
 //
-// Each image is decided alone first; then, while the run holds less than that, fulls are put off (the least urgent
-// first, taking the one that fits the excess best), then images with nothing to fall back on, last incrementals. What
-// was put off comes back, the last one first, where it fits after all.
+// Each image is decided alone first. Then the dumps are let in as far as the run has room, by their claim; what is not let in
+// is put off or left out. Last it looks ahead over the coming runs, and makes fulls tonight that are due later where that
+// makes the nights more equal.
 func Make(in Input) Plan {
 	var plan Plan
-	var choices []*choice
-	images := slices.SortedStableFunc(slices.Values(in.Images), func(a, b Image) int { return byName(a.DLE, b.DLE) })
+	images := make([]*Image, len(in.Images))
+	for i := range in.Images {
+		images[i] = &in.Images[i]
+	}
+	slices.SortStableFunc(images, func(a, b *Image) int { return byName(a.DLE, b.DLE) })
+	choices := make([]*choice, 0, len(images))
 	without := neverDumped(images)
+	cal := newCalendar(in, images)
+	rate := sitePace(images)
 	for _, img := range images {
-		if reason, failure := leftOut(img); reason != "" {
-			plan.Skipped = append(plan.Skipped, Skip{DLE: img.DLE, Reason: reason, Failure: failure})
+		if why, reason, failure := leftOut(*img); reason != "" {
+			plan.Skipped = append(plan.Skipped, Skip{DLE: img.DLE, Why: why, Reason: reason, Failure: failure})
 			continue
 		}
-		c := decide(standingAlone(img, without), in.Now)
+		c := decide(standingAlone(*img, without), cal, rate)
+		c.idle()
 		choices = append(choices, &c)
 	}
-	f := newFitting(in.Capacity, choices)
+	f := newFitting(in, cal, choices)
 	f.fit()
+	ahead := newOutlook(in, cal, f)
+	ahead.level()
 	slices.SortFunc(choices, dumpOrder)
+	plan.Entries = slices.Grow(plan.Entries, len(choices))
 	for _, c := range choices {
 		if c.dropped != "" {
-			plan.Skipped = append(plan.Skipped, Skip{DLE: c.img.DLE, Level: c.entry.Level, Reason: c.dropped, Failure: true})
+			plan.Skipped = append(plan.Skipped, Skip{DLE: c.img.DLE, Level: c.entry.Level, Why: c.why, Reason: c.dropped, Failure: c.why.fails()})
 			continue
 		}
-		c.entry.Degraded = c.degraded
+		if c.entry.Level == 0 {
+			c.entry.Degraded = c.degraded
+		}
 		plan.Entries = append(plan.Entries, c.entry)
 	}
 	slices.SortStableFunc(plan.Skipped, func(a, b Skip) int { return byName(a.DLE, b.DLE) })
-	plan.TotalBytes, plan.CapacityBytes = f.totalBytes+in.Capacity.backlog(), f.roomBytes
+	plan.TotalBytes, plan.CapacityBytes = f.limits[0].used+in.Capacity.backlog(), f.limits[0].room
+	ahead.tell(&plan)
 	return plan
 }
 
 // leftOut tells why an image gets nothing tonight whatever room there is, and whether that is a failure.
-func leftOut(img Image) (reason string, failure bool) {
+func leftOut(img Image) (why Why, reason string, failure bool) {
 	if img.Policy.Strategy == StrategySkip {
-		return "strategy skip", false
+		return Why{Kind: KindSkip}, "strategy skip", false
 	}
-	return img.Unreadable, true
+	return Why{Kind: KindUnreadable}, img.Unreadable, true
+}
+
+// idle leaves out an image that is to have only the one kind of dump in a night of the other kind.
+func (c *choice) idle() {
+	p := c.img.Policy
+	switch {
+	case c.est.last < 0 || c.img.MustFull != "":
+	case p.SkipFull && c.due.night == 0:
+		c.why = Why{Kind: KindSkipFull, Due: c.due.by}
+		c.dropped = "skip-full: a full made elsewhere is due"
+	case p.SkipIncr && c.entry.Level == 0:
+		c.degraded = nil
+	case p.SkipIncr:
+		c.why = Why{Kind: KindSkipIncr, Due: c.due.by}
+		c.dropped = "skip-incr: no full is due"
+	}
+}
+
+// fails tells whether it is a failure to leave an image out for this reason.
+func (w Why) fails() bool {
+	return w.Kind != KindSkipFull && w.Kind != KindSkipIncr && w.Kind != KindSkip
 }
 
 // neverDumped are the images that have no dump and get none tonight.
-func neverDumped(images []Image) map[catalog.DLE]bool {
+func neverDumped(images []*Image) map[catalog.DLE]bool {
 	without := map[catalog.DLE]bool{}
 	for _, img := range images {
-		if reason, _ := leftOut(img); reason != "" && len(img.Dumps) == 0 {
+		if _, reason, _ := leftOut(*img); reason != "" && len(img.Dumps) == 0 {
 			without[img.DLE] = true
 		}
 	}

@@ -15,11 +15,11 @@ const (
 	gib = 1 << 30
 )
 
-// amanda is a policy with Amanda's defaults and a cycle of a week.
+// amanda is a policy with Amanda's defaults and a cycle of a week. It promotes nothing: what is seen is due.
 func amanda() scheduler.Policy {
 	return scheduler.Policy{
 		CycleDays: 7, BumpSizeBytes: 10 * mib, BumpMult: 1.5, BumpDays: 2, MaxLevel: 9,
-		Strategy: scheduler.StrategyStandard, Priority: 1,
+		Strategy: scheduler.StrategyStandard, Priority: 1, MaxPromoteDays: -1,
 	}
 }
 
@@ -78,7 +78,10 @@ func text(p scheduler.Plan) string {
 		if e.Late {
 			b.WriteString(", LATE")
 		}
-		fmt.Fprintf(&b, "\n    %s\n", e.Reason)
+		fmt.Fprintf(&b, "\n    %s [%s]\n", e.Reason, e.Why.Kind)
+		if d := e.Degraded; d != nil {
+			fmt.Fprintf(&b, "    degraded: level %d, %d KiB, %s\n", d.Level, d.StoredBytes/kib, d.Reason)
+		}
 		if e.Note != "" {
 			fmt.Fprintf(&b, "    note: %s\n", e.Note)
 		}
@@ -88,7 +91,7 @@ func text(p scheduler.Plan) string {
 		if s.Failure {
 			what = "FAILED"
 		}
-		fmt.Fprintf(&b, "%s %s, level %d\n    %s\n", s.DLE, what, s.Level, s.Reason)
+		fmt.Fprintf(&b, "%s %s, level %d\n    %s [%s]\n", s.DLE, what, s.Level, s.Reason, s.Why.Kind)
 	}
 	fmt.Fprintf(&b, "%d KiB of %d KiB\n", p.TotalBytes/kib, p.CapacityBytes/kib)
 	return b.String()

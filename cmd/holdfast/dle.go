@@ -35,6 +35,16 @@ func (a *app) dleCommand() *cli.Command {
 				Flags:       []cli.Flag{jsonFlag()}, Action: a.dleHistory,
 			},
 			{
+				Name: "due", Usage: "when each entry's next full is due, and for which run it is planned",
+				Description: "The answer is that of plan: what is planned for tonight stands there.\n\nEXAMPLES\n   holdfast dle due",
+				Flags:       []cli.Flag{nowFlag(), jsonFlag()}, Action: a.dleDue,
+			},
+			{
+				Name: "balance", Usage: "what the coming runs carry",
+				Description: "EXAMPLES\n   holdfast dle balance",
+				Flags:       []cli.Flag{nowFlag(), jsonFlag()}, Action: a.dleBalance,
+			},
+			{
 				Name: "force", Usage: "ask for a full in the next run, until it is made", ArgsUsage: usageDLEs,
 				Description: "EXAMPLES\n   holdfast dle force web01\n   holdfast dle force --no-bump web01 db01:data",
 				Flags:       force, Action: a.forceDLE,

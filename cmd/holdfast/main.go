@@ -82,8 +82,9 @@ func (a *app) command() *cli.App {
 		},
 		Action: a.noCommand,
 		Commands: []*cli.Command{
-			a.initCommand(), a.checkCommand(), a.planCommand(), a.runCommand(), a.flushCommand(), a.vaultCommand(), a.statusCommand(),
-			a.reportCommand(), a.restoreCommand(), a.verifyCommand(), a.cleanupCommand(), a.volumeCommand(), a.dleCommand(),
+			a.initCommand(), a.checkCommand(), a.planCommand(), a.simulateCommand(), a.overviewCommand(), a.runCommand(), a.flushCommand(),
+			a.vaultCommand(), a.statusCommand(), a.reportCommand(), a.restoreCommand(), a.verifyCommand(), a.cleanupCommand(),
+			a.volumeCommand(), a.dleCommand(),
 			a.configCommand(), a.keyCommand(), a.completionCommand(), a.manCommand(), a.helpCommand(), a.versionCommand(),
 		},
 	}

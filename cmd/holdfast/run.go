@@ -178,7 +178,9 @@ func (a *app) showPlan(c *cli.Context) error {
 	}
 	shown := planFor(plan)
 	if c.Bool("json") {
-		return a.printJSON(planAnswer{shown.Planned, shown.Skipped, shown.CapacityBytes, volumes})
+		answer := answerOf(plan)
+		answer.Volumes = volumes
+		return a.printJSON(answer)
 	}
 	if err := reports.PlanText(a.stdout, shown); err != nil {
 		return err
@@ -188,11 +190,34 @@ func (a *app) showPlan(c *cli.Context) error {
 
 // planAnswer is the answer of plan as JSON.
 type planAnswer struct {
-	Planned       []catalog.Planned `json:"planned"`
-	Skipped       []catalog.Skipped `json:"skipped"`
-	CapacityBytes int64             `json:"capacity_bytes"`
+	Planned       []plannedAnswer `json:"planned"`
+	Skipped       []skippedAnswer `json:"skipped"`
+	CapacityBytes int64           `json:"capacity_bytes"`
 	// Volumes are those of the storages that the run writes to, with retention's verdicts.
 	Volumes []plannedVolume `json:"volumes"`
+}
+
+// plannedAnswer and skippedAnswer are decisions with their reason as values.
+type plannedAnswer struct {
+	catalog.Planned
+	Why     scheduler.Why `json:"why"`
+	Seconds float64       `json:"seconds,omitempty"`
+}
+
+type skippedAnswer struct {
+	catalog.Skipped
+	Why scheduler.Why `json:"why"`
+}
+
+func answerOf(p scheduler.Plan) planAnswer {
+	answer := planAnswer{Planned: []plannedAnswer{}, Skipped: []skippedAnswer{}, CapacityBytes: p.CapacityBytes}
+	for _, e := range p.Entries {
+		answer.Planned = append(answer.Planned, plannedAnswer{e.Event(), e.Why, e.Seconds})
+	}
+	for _, s := range planFor(p).Skipped {
+		answer.Skipped = append(answer.Skipped, skippedAnswer{s, p.Skipped[len(answer.Skipped)].Why})
+	}
+	return answer
 }
 
 func planFor(p scheduler.Plan) reports.Plan {

@@ -62,17 +62,40 @@ func (s *session) plan(ctx context.Context, backlogBytes int64) (scheduler.Plan,
 	return plan, s.event(ctx, events...)
 }
 
+// Input is what the planner knows now of all images, with nothing on the holding disk.
+func (n *Night) Input(ctx context.Context) (scheduler.Input, error) {
+	hist, err := n.history(ctx)
+	if err != nil {
+		return scheduler.Input{}, err
+	}
+	return n.input(ctx, Options{}, hist, 0)
+}
+
 func (n *Night) makePlan(ctx context.Context, o Options, hist history, backlogBytes int64) (scheduler.Plan, error) {
-	forces, err := n.Store.Forces(ctx)
+	in, err := n.input(ctx, o, hist, backlogBytes)
 	if err != nil {
 		return scheduler.Plan{}, err
 	}
-	in := scheduler.Input{Now: n.Now()}
+	return scheduler.Make(in), ctx.Err()
+}
+
+func (n *Night) input(ctx context.Context, o Options, hist history, backlogBytes int64) (scheduler.Input, error) {
+	in := scheduler.Input{Now: n.Now(), RunsPerCycle: n.Config.RunsPerCycle, CycleDays: float64(n.Config.DumpCycle)}
+	if w := n.Config.Window; w.On() {
+		in.Window = scheduler.Window{Length: w.Left(in.Now), Parallel: n.Config.InParallel}
+	}
+	forces, err := n.Store.Forces(ctx)
+	if err != nil {
+		return in, err
+	}
 	for _, d := range n.Config.DLEs {
 		if len(o.DLEs) > 0 && !slices.Contains(o.DLEs, d.Name()) {
 			continue
 		}
 		img := n.image(ctx, d, hist)
+		if len(o.DLEs) > 0 {
+			img.Policy.MaxPromoteDays = -1 // a run for some images is no night to level
+		}
 		for _, f := range forces {
 			if f.DLE == d.Name() {
 				img.Force = f.Command
@@ -87,7 +110,7 @@ func (n *Night) makePlan(ctx context.Context, o Options, hist history, backlogBy
 			HeaderBytes: vtape.HeaderBytes, BacklogBytes: backlogBytes,
 		}
 	}
-	return scheduler.Make(in), ctx.Err()
+	return in, ctx.Err()
 }
 
 // image shows a DLE to the planner.
@@ -99,7 +122,8 @@ func (n *Night) image(ctx context.Context, d configs.DLE, h history) scheduler.I
 			CycleDays:     float64(t.DumpCycle),
 			BumpSizeBytes: int64(t.Bump.Size), BumpPercent: float64(t.Bump.Percent), BumpMult: t.Bump.Mult, BumpDays: t.Bump.Days,
 			MaxLevel: catalog.Level(t.MaxLevel), Strategy: scheduler.Strategy(t.Strategy), Priority: int(t.Priority),
-			Compressed: t.Compress != configs.CompressNone,
+			Compressed: t.Compress != configs.CompressNone, MaxChain: t.MaxChain, SkipFull: t.SkipFull, SkipIncr: t.SkipIncr,
+			MaxPromoteDays: promoteDays(t.MaxPromote),
 		},
 	}
 	if img.Policy.Strategy == scheduler.StrategySkip {
@@ -113,6 +137,14 @@ func (n *Night) image(ctx context.Context, d configs.DLE, h history) scheduler.I
 	img.AllocatedBytes, img.Overlay = info.AllocatedBytes, info.Backing != ""
 	img.MustFull = n.mustFull(info, h, img.Dumps)
 	return img
+}
+
+// promoteDays is the planner's word for it: a negative number for never.
+func promoteDays(d configs.Days) float64 {
+	if d == 0 {
+		return -1
+	}
+	return float64(d)
 }
 
 // describe looks at a DLE's image.

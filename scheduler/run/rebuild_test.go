@@ -77,6 +77,10 @@ func (s *site) knowledge() known {
 	return k
 }
 
+// forecastSeconds leaves out how long nights are thought to take: a dump that is younger than the last record says nothing of its
+// time. What is dumped, and why, is the same.
+var forecastSeconds = cmpopts.IgnoreFields(scheduler.Night{}, "Seconds")
+
 // planOf plans a night without doing it.
 func (s *site) planOf(night int) scheduler.Plan {
 	s.t.Helper()
@@ -193,7 +197,7 @@ func TestRebuild(t *testing.T) {
 		}
 	}
 	s.sameKnowledge(want)
-	if diff := cmp.Diff(plan, s.planOf(nights+2)); diff != "" {
+	if diff := cmp.Diff(plan, s.planOf(nights+2), forecastSeconds); diff != "" {
 		t.Errorf("the next night is planned otherwise: -old +new:\n%s", diff)
 	}
 	s.checkDone("with the new catalog")

@@ -31,7 +31,8 @@ import (
 
 const cluster = 64 << 10
 
-// siteYAML is a small site: every way a dump can take, on volumes so small that dumps span them.
+// siteYAML is a small site: every way a dump can take, on volumes so small that dumps span them. Nothing is promoted, so that
+// the levels of a night are known.
 const siteYAML = `
 org: test
 state: /state
@@ -42,7 +43,7 @@ holding: [{dir: /holding, chunk: 512KiB}]
 storage:
   vtapes: {path: /vtapes, slots: 14, volume-size: 1152KiB, part-size: 384KiB, label: T-%%%, run-volumes: 8}
 dump-types:
-  default: {compress: fast}
+  default: {compress: fast, max-promote: 0d}
   plain: {compress: none}
   direct: {compress: fast, holding: never}
   secret: {compress: fast, encrypt: {recipients: /keys}}
