@@ -60,7 +60,7 @@ func (a *Hosts) End(ctx context.Context, vm string, r Result) error {
 	h := a.hosts[vm]
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.result = worst(h.result, r)
+	h.result = h.result.Worst(r)
 	h.left--
 	if h.left > 0 {
 		return nil
@@ -82,7 +82,7 @@ func (a *Hosts) Close(ctx context.Context) error {
 	for _, vm := range slices.Sorted(maps.Keys(a.hosts)) {
 		h := a.hosts[vm]
 		h.mu.Lock()
-		h.result = worst(h.result, Result{StatusCancelled, "the work was cancelled"})
+		h.result = h.result.Worst(Result{StatusCancelled, "the work was cancelled"})
 		errs = errors.Join(errs, h.close(ctx))
 		h.mu.Unlock()
 	}

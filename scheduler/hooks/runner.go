@@ -99,12 +99,12 @@ type Result struct {
 
 var worse = map[Status]int{StatusVetoed: 1, StatusStrange: 2, StatusFailed: 3, StatusCancelled: 4, StatusKilled: 5}
 
-// worst gives the worse of two results, the first of equals.
-func worst(a, b Result) Result {
-	if worse[b.Status] > worse[a.Status] || a.Status == "" {
-		return b
+// Worst gives the worse of two results, the first of equals.
+func (r Result) Worst(other Result) Result {
+	if worse[other.Status] > worse[r.Status] || r.Status == "" {
+		return other
 	}
-	return a
+	return r
 }
 
 // environment gives all that a hook is told. r is nil before.
