@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"holdfast/catalog"
 )
 
 // Hook is a program that is run before or after something.
@@ -130,16 +128,16 @@ func (h Hook) Title() string {
 // At tells whether the hook is run at an event.
 func (h Hook) At(e HookEvent) bool { return slices.Contains(h.When, e) }
 
-// HooksOf gives the hooks before and after a moment in the order in which they are run. The name is that of the DLE; of a host
-// only VM counts, and of a run nothing. A DLE that is not in the disk list (of a dump that is restored) has those of its host.
-func (c *Config) HooksOf(l HookLevel, m HookMoment, name catalog.DLE) []Hook {
+// HooksOf gives the hooks before and after a moment in the order in which they are run. Of d only VM counts for a host, and
+// nothing for a run. A DLE that is not in the disk list, as of a dump that is restored, needs no more than VM.
+func (c *Config) HooksOf(l HookLevel, m HookMoment, d DLE) []Hook {
 	all := slices.Clone(c.Hooks)
 	for _, h := range c.Hosts {
-		if h.VM == name.VM && l != HookRun {
+		if h.VM == d.VM && l != HookRun {
 			all = append(all, h.Hooks...)
 		}
 	}
-	if d, ok := c.Find(name); ok && l == HookDLE {
+	if l == HookDLE {
 		all = append(append(all, c.TypeOf(d).Hooks...), d.Hooks...)
 	}
 	all = slices.DeleteFunc(all, func(h Hook) bool { return !h.At(Pre(l, m)) && !h.At(Post(l, m)) })

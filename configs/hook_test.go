@@ -48,7 +48,11 @@ func TestHooksOf(t *testing.T) {
 		{configs.HookRun, configs.HookRestore, catalog.DLE{}, nil},
 	} {
 		var got []string
-		for _, h := range c.HooksOf(test.level, test.moment, test.dle) {
+		dle, ok := c.Find(test.dle)
+		if !ok {
+			dle.VM = test.dle.VM
+		}
+		for _, h := range c.HooksOf(test.level, test.moment, dle) {
 			got = append(got, h.Title())
 		}
 		if !slices.Equal(got, test.want) {

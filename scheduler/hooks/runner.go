@@ -63,6 +63,8 @@ type Subject struct {
 	Stamp catalog.Stamp
 	// Dump is the level of the dump; nil while it is not known.
 	Dump *catalog.Level
+	// Entry is the DLE's in the disk list; it is looked up there where it is empty.
+	Entry configs.DLE `json:"-"`
 	// Image is what is dumped, Target where a restore goes.
 	Image, Target string
 }

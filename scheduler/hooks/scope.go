@@ -44,7 +44,12 @@ type Scope struct {
 
 // Scope gives that of a subject. Nothing is run yet.
 func (r *Runner) Scope(s Subject) *Scope {
-	return &Scope{Runner: r, Subject: s, hooks: r.Config.HooksOf(s.Level, s.Moment, s.DLE), ran: map[int]string{}}
+	entry := s.Entry
+	if entry.VM == "" && s.Level == configs.HookDLE {
+		entry, _ = r.Config.Find(s.DLE)
+	}
+	entry.VM = s.DLE.VM
+	return &Scope{Runner: r, Subject: s, hooks: r.Config.HooksOf(s.Level, s.Moment, entry), ran: map[int]string{}}
 }
 
 // Begin runs the pre hooks. An *Error says that what follows shall not be done; another error that ctx has ended, or that

@@ -57,7 +57,7 @@ func (c checking) image(ctx context.Context, d configs.DLE) {
 	if err != nil {
 		c.stopped(name+" was not looked at", err)
 	} else {
-		subject := hooks.Subject{Level: configs.HookDLE, Moment: configs.HookCheck, DLE: d.Name(), Image: d.Image}
+		subject := hooks.Subject{Level: configs.HookDLE, Moment: configs.HookCheck, DLE: d.Name(), Entry: d, Image: d.Image}
 		err = c.around(ctx, name+" was not looked at", subject, func() error { return c.checkImage(ctx, c.findings, d) })
 	}
 	if err := c.hosts.End(ctx, d.VM, hooks.ResultOf(err)); err != nil {

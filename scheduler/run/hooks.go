@@ -38,7 +38,7 @@ func (s *session) subject(l configs.HookLevel, m configs.HookMoment) hooks.Subje
 
 func (s *session) dleSubject(m configs.HookMoment, d configs.DLE) hooks.Subject {
 	subject := s.subject(configs.HookDLE, m)
-	subject.DLE, subject.Image = d.Name(), d.Image
+	subject.DLE, subject.Entry, subject.Image = d.Name(), d, d.Image
 	return subject
 }
 
