@@ -272,3 +272,15 @@ func TestReapLater(t *testing.T) {
 		t.Errorf("reaped %v, %v; %d in the journal", reaped, err, len(s.journal))
 	}
 }
+
+// SIGTERM comes first, so that a hook can put right what it has begun.
+func TestTerminated(t *testing.T) {
+	s := newSite(t)
+	s.Grace = time.Minute
+	h := s.hook("tidy", "trap 'echo tidied; exit 0' TERM\nwhile :; do sleep 1000; done", preDLE)
+	h.Timeout = configs.Duration(300 * time.Millisecond)
+	s.Config.Hooks = []configs.Hook{h}
+	if err := s.Scope(backup(web)).Begin(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "and ended: tidied") {
+		t.Errorf("Begin: %v", err)
+	}
+}
