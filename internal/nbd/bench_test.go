@@ -3,17 +3,18 @@ package nbd_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"holdfast/internal/nbd"
+	"holdfast/internal/testtools"
 )
 
-// BenchmarkStream reads an export of 512 MiB from qemu-nbd, and compares with nbdcopy, which does the same in C: the ratio
-// of the times is reported, below 1 when this is faster.
+// BenchmarkStream reads an export of 512 MiB from qemu-nbd, by turns with nbdcopy, which does the same in C. Reported are
+// the ratios of the least wall times and of the least processor times, below 1 where this is the faster one.
 func BenchmarkStream(b *testing.B) {
 	const size = 512 << 20
 	name := filepath.Join(b.TempDir(), "disk.raw")
@@ -21,8 +22,8 @@ func BenchmarkStream(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := serve(b, "unix", "qemu-nbd", "-r", "-t", "-e", "16", "-f", "raw", "-x", "d", name)
-	for _, piece := range []int{128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20} {
-		for _, connections := range []int{1, 2, 4} {
+	for _, piece := range []int{256 << 10, 512 << 10, 1 << 20} {
+		for _, connections := range []int{1, 4} {
 			b.Run(fmt.Sprintf("piece=%dK/connections=%d", piece>>10, connections), func(b *testing.B) {
 				benchStream(b, s, nbd.Options{Connections: connections}, nbd.StreamOptions{PieceBytes: piece})
 			})
@@ -31,32 +32,54 @@ func BenchmarkStream(b *testing.B) {
 }
 
 func benchStream(b *testing.B, s *server, o nbd.Options, so nbd.StreamOptions) {
-	c, err := nbd.Open(b.Context(), s.uri("nbd", "d"), o)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
-	all := func(yield func(nbd.Span) error) error { return yield(nbd.Span{Length: c.SizeBytes()}) }
+	testtools.Need(b, "nbdcopy")
+	c := s.open("nbd", "d", o)
 	b.SetBytes(c.SizeBytes())
 	b.ReportAllocs()
+	var ours, theirs cost
 	for b.Loop() {
-		n := int64(0)
-		err := c.Stream(b.Context(), so, all, func(p nbd.Piece) error {
-			n += int64(len(p.Data))
-			return nil
-		})
-		if err != nil || n != c.SizeBytes() {
-			b.Fatalf("%d bytes: %v", n, err)
-		}
+		ours.least(func() { readAll(b, c, so) }, syscall.RUSAGE_SELF)
+		b.StopTimer()
+		theirs.least(func() { run(b, "nbdcopy", s.uri("nbd", "d"), "null:") }, syscall.RUSAGE_CHILDREN)
+		b.StartTimer()
 	}
-	ours := b.Elapsed() / time.Duration(b.N)
-	if _, err := exec.LookPath("nbdcopy"); err != nil {
-		return
+	b.ReportMetric(float64(ours.wall)/float64(theirs.wall), "wall-of-nbdcopy")
+	b.ReportMetric(float64(ours.cpu)/float64(theirs.cpu), "cpu-of-nbdcopy")
+	b.ReportMetric(float64(c.SizeBytes())/1e6/ours.cpu.Seconds(), "MB/cpu-s")
+}
+
+func readAll(b *testing.B, c *nbd.Client, o nbd.StreamOptions) {
+	n := int64(0)
+	err := c.Stream(b.Context(), o, whole(c), func(p nbd.Piece) error {
+		n += int64(len(p.Data))
+		return nil
+	})
+	if err != nil || n != c.SizeBytes() {
+		b.Fatalf("%d bytes: %v", n, err)
 	}
-	b.StopTimer()
-	start := time.Now()
-	run(b, "nbdcopy", s.uri("nbd", "d"), "null:")
-	b.ReportMetric(float64(ours)/float64(time.Since(start)), "of-nbdcopy")
+}
+
+// cost is the least that something has taken.
+type cost struct{ wall, cpu time.Duration }
+
+func (c *cost) least(do func(), who int) {
+	start, used := time.Now(), processor(who)
+	do()
+	wall, cpu := time.Since(start), processor(who)-used
+	if c.wall == 0 || wall < c.wall {
+		c.wall = wall
+	}
+	if c.cpu == 0 || cpu < c.cpu {
+		c.cpu = cpu
+	}
+}
+
+func processor(who int) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(who, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkReadAt reads with several readers, as a dump's workers do.

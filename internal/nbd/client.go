@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,7 @@ type Client struct {
 	where string // the address, for errors
 	info  Info
 	conns []*conn
+	read  Flags // of reads
 }
 
 // Open connects to an export, by its address's text form (see handshake.Address).
@@ -67,6 +69,11 @@ func Open(ctx context.Context, uri string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("open %s: %w", uri, err)
 	}
 	c := &Client{where: uri, info: first.info, conns: []*conn{first}}
+	if first.info.DontFragment && slices.Contains(first.info.Contexts, ContextAllocation) {
+		// Who has a map does not need holes in reads; and QEMU (7.2) hangs up where it cannot read a disk in fragments,
+		// but says why where it cannot read it in one.
+		c.read = dontFragment
+	}
 	if first.info.MultiConn {
 		c.openMore(ctx, o)
 	}
@@ -187,7 +194,7 @@ func (c *Client) Read(ctx context.Context, p []byte, off int64) error {
 func (c *Client) readAligned(ctx context.Context, p []byte, off int64) error {
 	for len(p) > 0 {
 		n := min(int64(len(p)), c.info.BlockMax)
-		if err := c.do(ctx, &call{cmd: cmdRead, offset: off, length: n, buf: p[:n]}); err != nil {
+		if err := c.do(ctx, &call{cmd: cmdRead, flags: c.read, offset: off, length: n, buf: p[:n]}); err != nil {
 			return err
 		}
 		p, off = p[n:], off+n

@@ -139,3 +139,8 @@ func imageOf(t testing.TB, data []byte) string {
 	}
 	return name
 }
+
+// whole is all of an export, for Stream.
+func whole(c *nbd.Client) func(yield func(nbd.Span) error) error {
+	return func(yield func(nbd.Span) error) error { return yield(nbd.Span{Length: c.SizeBytes()}) }
+}

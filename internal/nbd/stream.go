@@ -15,20 +15,20 @@ type Piece struct {
 	Start int64
 	// Data are valid until the function they were delivered to returns.
 	Data []byte
-	// Zero: the server has said that these are zeros; otherwise they may be.
+	// Zero: the server has said that these are zeros; otherwise they may be. It says so only to a client without a map.
 	Zero bool
 }
 
 // StreamOptions say how far a stream reads ahead. It holds Ahead buffers of PieceBytes, however long it is.
 type StreamOptions struct {
-	// PieceBytes is the length of a read, a power of two; 0 stands for 512 KiB. Reads end at its multiples.
+	// PieceBytes is the length of a read, a power of two; 0 stands for 256 KiB. Reads end at its multiples.
 	PieceBytes int
-	// Ahead is how many reads are under way or wait to be delivered; 0 stands for 16.
+	// Ahead is how many reads are under way or wait to be delivered; 0 stands for 32.
 	Ahead int
 }
 
 // pieceBytes is where reads of a local server are fastest.
-const pieceBytes = 512 << 10
+const pieceBytes = 256 << 10
 
 // reading is a read of a stream under way.
 type reading struct {
@@ -58,7 +58,7 @@ func (c *Client) Stream(ctx context.Context, o StreamOptions, spans func(yield f
 		s.piece /= 2
 	}
 	s.piece = max(s.piece, c.info.BlockMin)
-	ahead := orDefault(o.Ahead, 16)
+	ahead := orDefault(o.Ahead, 32)
 	s.buffers, s.queue = make(chan []byte, ahead), make(chan *reading, ahead)
 	for range ahead {
 		s.buffers <- nil
@@ -97,7 +97,7 @@ func (s *stream) ask(ctx context.Context, sp Span) error {
 		}
 		from, to := s.c.aligned(part.Start, part.Length)
 		r := &reading{conn: s.c.pick(), span: part}
-		r.call = &call{cmd: cmdRead, offset: from, length: to - from, buf: buf[:to-from]}
+		r.call = &call{cmd: cmdRead, flags: s.c.read, offset: from, length: to - from, buf: buf[:to-from]}
 		if err := r.conn.start(ctx, r.call); err != nil {
 			return s.c.explain(r.call, err)
 		}

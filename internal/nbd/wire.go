@@ -41,6 +41,8 @@ const (
 	NoHole Flags = 1 << 1
 	// FastZero: fail with ENOTSUP when zeroing is no faster than writing zeros.
 	FastZero Flags = 1 << 4
+
+	dontFragment Flags = 1 << 2
 )
 
 // Chunks of a structured reply.
@@ -80,7 +82,7 @@ const (
 	structuredBytes = 20
 
 	// sweepMax is the length of one request without payload (map, zeroes, trim): the field has 32 bits.
-	sweepMax = 1 << 30
+	sweepMax = 1 << 31
 	// statusMax bounds a chunk of block status: a million extents, nbdkit's limit; QEMU's is an eighth.
 	statusMax = 4 + 8<<20
 	// runsMax bounds what is kept of one chunk of block status; what lies behind is asked for again.

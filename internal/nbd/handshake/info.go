@@ -21,6 +21,8 @@ type Info struct {
 	MultiConn bool
 	// The commands beside read and write that the export has.
 	Flush, FUA, Trim, Zeroes, FastZero, Cache bool
+	// DontFragment: a read can be asked for in one piece.
+	DontFragment bool
 	// Structured: replies may come in chunks, with the server's texts for errors. TLS: the connection is secured.
 	Structured, TLS bool
 	// Contexts are the meta contexts: of Inspect all that there are, of a Client those it asked for, in its order.
@@ -88,6 +90,7 @@ func (i *Info) setExport(data []byte) error {
 	i.ReadOnly, i.Rotational, i.MultiConn = has(flagReadOnly), has(flagRotational), has(flagMultiConn)
 	i.Flush, i.FUA, i.Trim = has(flagFlush), has(flagFUA), has(flagTrim)
 	i.Zeroes, i.FastZero, i.Cache = has(flagZeroes), has(flagFastZero), has(flagCache)
+	i.DontFragment = has(flagDF)
 	return nil
 }
 

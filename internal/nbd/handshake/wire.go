@@ -60,6 +60,7 @@ const (
 	flagRotational = 1 << 4
 	flagTrim       = 1 << 5
 	flagZeroes     = 1 << 6
+	flagDF         = 1 << 7
 	flagMultiConn  = 1 << 8
 	flagCache      = 1 << 10
 	flagFastZero   = 1 << 11
