@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"holdfast/internal/nbd/handshake"
@@ -252,10 +253,9 @@ func (k *call) complete() error {
 	case k.cmd == cmdRead && !k.cover.is(k.length):
 		return protocolError("a read of %d bytes at %d was answered in part", k.length, k.offset)
 	case k.cmd == cmdBlockStatus:
-		for _, s := range k.statuses {
-			if s.covered == 0 {
-				return protocolError("a map at %d has nothing for a meta context", k.offset)
-			}
+		silent := func(s statusRuns) bool { return s.covered == 0 }
+		if k.statuses == nil || slices.ContainsFunc(k.statuses, silent) {
+			return protocolError("a map at %d has nothing for a meta context", k.offset)
 		}
 	}
 	return nil
