@@ -184,16 +184,17 @@ func past() time.Time { return time.Unix(1, 0) }
 // abandon gives a call up. Its reply is thrown away when it comes; until then it holds its slot. A receiver that
 // is just filling the buffer is woken by a deadline in the past, so that this returns at once.
 func (c *conn) abandon(k *call) {
+	var idle chan struct{}
 	c.mu.Lock()
 	k.abandoned = true
-	filling := k.filling
-	if filling {
-		k.idle = make(chan struct{})
+	if k.filling {
+		idle = make(chan struct{})
+		k.idle = idle
 	}
 	c.mu.Unlock()
-	if filling {
+	if idle != nil {
 		c.nc.SetReadDeadline(past())
-		<-k.idle
+		<-idle
 	}
 }
 

@@ -35,6 +35,7 @@ func TestRead(t *testing.T) {
 		{"qemu", "unix", qemu, true, 4},
 		{"qemu-tcp", "tcp", qemu, true, 4},
 		{"qemu-takes-one", "unix", []string{"qemu-nbd", "-r", "-t", "-f", "raw", "-x", "d", name}, true, 1},
+		{"qemu-takes-two", "unix", []string{"qemu-nbd", "-r", "-t", "-e", "2", "-f", "raw", "-x", "d", name}, true, 2}, // others wait
 		{"nbdkit", "unix", nbdkit(nil), true, 4},
 		{"nbdkit-simple", "unix", nbdkit([]string{"--no-sr"}), false, 4},
 		{"nbdkit-single", "unix", nbdkit([]string{"--filter=multi-conn"}, "multi-conn-mode=disable"), true, 1},

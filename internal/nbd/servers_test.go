@@ -112,7 +112,7 @@ func shortDir(t testing.TB) string {
 	return dir
 }
 
-// qemuImg runs qemu-img or a kin of it.
+// run runs a command to its end.
 func run(t testing.TB, command ...string) string {
 	t.Helper()
 	testtools.Need(t, command[0])
@@ -141,6 +141,8 @@ func imageOf(t testing.TB, data []byte) string {
 }
 
 // whole is all of an export, for Stream.
-func whole(c *nbd.Client) func(yield func(nbd.Span) error) error {
-	return func(yield func(nbd.Span) error) error { return yield(nbd.Span{Length: c.SizeBytes()}) }
+func whole(c *nbd.Client) nbd.Spans {
+	return func(_ context.Context, yield func(nbd.Span) error) error {
+		return yield(nbd.Span{Length: c.SizeBytes()})
+	}
 }

@@ -45,10 +45,14 @@ type stream struct {
 	queue   chan *reading // in order; holds as many as there are buffers, so that sending never waits
 }
 
-// Stream reads the spans that it is given by calling spans once, and calls deliver for their pieces in order, from the
-// caller's goroutine, while further reads are under way on all connections. Any error of spans, of deliver or of a read
-// ends it and is returned; nothing is under way then.
-func (c *Client) Stream(ctx context.Context, o StreamOptions, spans func(yield func(Span) error) error, deliver func(Piece) error) error {
+// Spans yields runs to read, until there are no more or yield returns an error, which it returns. ctx ends with the
+// stream that they are for.
+type Spans func(ctx context.Context, yield func(Span) error) error
+
+// Stream reads spans, which it calls once, and calls deliver for their pieces in order, from the caller's goroutine,
+// while further reads are under way on all connections. Any error of spans, of deliver or of a read ends it and is
+// returned; nothing is under way then.
+func (c *Client) Stream(ctx context.Context, o StreamOptions, spans Spans, deliver func(Piece) error) error {
 	s := &stream{c: c, piece: int64(orDefault(o.PieceBytes, pieceBytes))}
 	if s.piece&(s.piece-1) != 0 {
 		return fmt.Errorf("stream %s: pieces of %d bytes, not a power of two", c.where, s.piece)
@@ -67,7 +71,7 @@ func (c *Client) Stream(ctx context.Context, o StreamOptions, spans func(yield f
 	defer cancel(nil)
 	go func() {
 		defer close(s.queue)
-		if err := spans(func(sp Span) error { return s.ask(ctx, sp) }); err != nil {
+		if err := spans(ctx, func(sp Span) error { return s.ask(ctx, sp) }); err != nil {
 			cancel(err) // what was asked before is not delivered any more
 		}
 	}()

@@ -39,7 +39,7 @@ func streamSpans(t *testing.T, c *nbd.Client, disk []byte, r *rand.Rand) {
 	}
 	var got []byte
 	at, last := 0, int64(0)
-	err := c.Stream(t.Context(), nbd.StreamOptions{PieceBytes: 64 << 10, Ahead: 7}, func(yield func(nbd.Span) error) error {
+	err := c.Stream(t.Context(), nbd.StreamOptions{PieceBytes: 64 << 10, Ahead: 7}, func(ctx context.Context, yield func(nbd.Span) error) error {
 		for _, s := range spans {
 			if err := yield(s); err != nil {
 				return err
@@ -72,8 +72,8 @@ func TestStreamMap(t *testing.T) {
 	c := s.open("nbd", "", mapping(nbd.ContextAllocation))
 	got := make([]byte, len(disk))
 	n := 0
-	err := c.Stream(t.Context(), nbd.StreamOptions{}, func(yield func(nbd.Span) error) error {
-		return c.Extents(t.Context(), 0, c.SizeBytes(), func(e nbd.Extent) error {
+	err := c.Stream(t.Context(), nbd.StreamOptions{}, func(ctx context.Context, yield func(nbd.Span) error) error {
+		return c.Extents(ctx, 0, c.SizeBytes(), func(e nbd.Extent) error {
 			if e.States[0]&nbd.StateZero != 0 {
 				return nil
 			}
@@ -107,15 +107,19 @@ func TestStreamEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	for _, tt := range []struct {
 		name    string
-		spans   func(yield func(nbd.Span) error) error
+		spans   nbd.Spans
 		deliver func(nbd.Piece) error
 		want    error
 	}{
 		{"deliver", whole(c), func(nbd.Piece) error { return full }, full},
-		{"spans", func(func(nbd.Span) error) error { return broken }, func(nbd.Piece) error { return nil }, broken},
-		{"spans-late", func(yield func(nbd.Span) error) error { return errors.Join(yield(nbd.Span{Length: 1 << 20}), broken) },
+		{"spans", func(context.Context, func(nbd.Span) error) error { return broken }, func(nbd.Piece) error { return nil }, broken},
+		{"spans-late", func(ctx context.Context, yield func(nbd.Span) error) error {
+			return errors.Join(yield(nbd.Span{Length: 1 << 20}), broken)
+		},
 			func(nbd.Piece) error { return nil }, broken},
-		{"range", func(yield func(nbd.Span) error) error { return yield(nbd.Span{Start: 8 << 20, Length: 1}) },
+		{"range", func(ctx context.Context, yield func(nbd.Span) error) error {
+			return yield(nbd.Span{Start: 8 << 20, Length: 1})
+		},
 			func(nbd.Piece) error { return nil }, nbd.ErrRange},
 		{"ctx", whole(c), func(p nbd.Piece) error {
 			if p.Start > 1<<20 {

@@ -1,8 +1,10 @@
 package handshake
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -59,7 +61,10 @@ func (a *Address) setTransport(transport string, u *url.URL, socket string) erro
 	switch transport {
 	case "", "tcp":
 		if u.Hostname() == "" || socket != "" {
-			return fmt.Errorf("a host is needed, and no socket")
+			return errors.New("a host is needed, and no socket")
+		}
+		if err := checkHost(u.Hostname()); err != nil {
+			return err
 		}
 		port := u.Port()
 		if port == "" {
@@ -68,13 +73,30 @@ func (a *Address) setTransport(transport string, u *url.URL, socket string) erro
 		a.Network, a.Host = "tcp", net.JoinHostPort(u.Hostname(), port)
 	case "unix":
 		if u.Host != "" || socket == "" {
-			return fmt.Errorf("a socket is needed, and no host")
+			return errors.New("a socket is needed, and no host")
 		}
 		a.Network, a.Host = "unix", socket
 	default:
 		return fmt.Errorf("transport %q: %w", transport, ErrUnsupported)
 	}
 	return nil
+}
+
+// checkHost refuses what is neither a name nor an address, which alone may have a zone.
+func checkHost(host string) error {
+	strange := func(r rune) bool {
+		return !strings.ContainsRune("-._:", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}
+	bare, zone, zoned := strings.Cut(host, "%")
+	isAddress := strings.Contains(bare, ":")
+	if strings.ContainsFunc(bare+zone, strange) || zoned && !isAddress {
+		return fmt.Errorf("%q is no name of a host", host)
+	}
+	if !isAddress {
+		return nil
+	}
+	_, err := netip.ParseAddr(host)
+	return err
 }
 
 // String is the URI, without the TLS parameters.
