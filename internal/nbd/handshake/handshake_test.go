@@ -105,7 +105,7 @@ func TestConnect(t *testing.T) {
 		{"reply-long", be(greeting, uint64(0x3e889045565a9), 8, 1, -1), handshake.ErrProtocol},
 		{"reply-unasked", be(greeting, reply(8, 3, uint16(0))), handshake.ErrProtocol},
 		{"context-foreign", be(begin, reply(10, 4, 5, "b")), handshake.ErrProtocol},
-		{"context-twice", be(begin, contextA, contextA), handshake.ErrProtocol},
+		{"context-twice", be(begin, contextA, reply(10, 4, 6, "a")), handshake.ErrProtocol},
 		{"context-short", be(begin, reply(10, 4, uint16(1))), handshake.ErrProtocol},
 		{"context-long", be(begin, reply(10, 4, 5, strings.Repeat("a", 5000))), handshake.ErrProtocol},
 		{"export-missing", be(begin, contextA, contexts, goes), handshake.ErrProtocol},
