@@ -23,7 +23,7 @@ func newAdoptingSet(t *testing.T, fixture string, missing int) (s *adopting, mem
 	for i := 1; i <= members; i++ {
 		list = append(list, fmt.Sprintf("{device: dir, path: %s}", filepath.Join(root, fmt.Sprintf("d%d", i))))
 	}
-	return makeAdopting(t, root, setOf(root, members, missing), "device: rait, parity: 1, members: ["+strings.Join(list, ", ")+"]"), members
+	return makeAdopting(t, root, setOf(root, members, missing), "device: rait, parity: 1, members: ["+strings.Join(list, ", ")+"]", 4), members
 }
 
 // checkAdopted restores all of a fixture, and verifies it: without a member (from 1; 0 for none) the set is told not to be whole,

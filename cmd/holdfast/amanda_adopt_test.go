@@ -29,12 +29,12 @@ func newAdopting(t *testing.T, fixture string) *adopting {
 	t.Helper()
 	root := unpackAmanda(t, fixture)
 	vtapes := filepath.Join(root, "vtapes")
-	return makeAdopting(t, root, vtapes, "device: dir, path: "+vtapes)
+	return makeAdopting(t, root, vtapes, "device: dir, path: "+vtapes, 4)
 }
 
 // makeAdopting writes a configuration for a fixture's library: its place in the words of the command, and on, in those of the
 // configuration.
-func makeAdopting(t *testing.T, root, place, on string) *adopting {
+func makeAdopting(t *testing.T, root, place, on string, slots int) *adopting {
 	t.Helper()
 	s := &adopting{root: root, place: place}
 	dir := t.TempDir()
@@ -43,11 +43,11 @@ func makeAdopting(t *testing.T, root, place, on string) *adopting {
 org: test
 state: state
 storage:
-  theirs: {%s, slots: 4, volume-size: 20MiB, label: "AMANDA-%%%%%%", no-reuse: true}
+  theirs: {%s, slots: %d, volume-size: 20MiB, label: "AMANDA-%%%%%%", no-reuse: true}
   ours: {device: dir, path: ours, slots: 9, volume-size: 2MiB, label: "HF-%%%%%%"}
 dles:
   - {vm: web01, image: web01.raw, format: raw}
-`, on))
+`, on, slots))
 	return s
 }
 
