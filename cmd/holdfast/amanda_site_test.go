@@ -136,7 +136,12 @@ func (s *amandaSite) handOver() {
 // try runs a command of Amanda's in a directory of the site, as Amanda's user, with nothing on its standard input and a
 // time limit: Amanda's commands wait for ever for a volume that they do not find.
 func (s *amandaSite) try(dir, name string, args ...string) (stdout, stderr string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	return s.tryFor(30*time.Second, dir, name, args...)
+}
+
+// tryFor is try with a time limit of its own.
+func (s *amandaSite) tryFor(limit time.Duration, dir, name string, args ...string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	path, err := exec.LookPath(name)
 	if err != nil {
