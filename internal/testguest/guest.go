@@ -85,11 +85,8 @@ func Start(t testing.TB, o Options) *Guest {
 	if err != nil {
 		testtools.Lacking(t, fmt.Sprintf("no guest for tests (scripts/tools fetches its parts): %v", err))
 	}
-	g := &Guest{Dir: shortDir(t), ended: make(chan struct{})}
+	g := newGuest(t, o.Monitors)
 	g.Agent = filepath.Join(g.Dir, "agent")
-	for i := range max(1, o.Monitors) {
-		g.QMP = append(g.QMP, filepath.Join(g.Dir, "qmp"+strconv.Itoa(i)))
-	}
 	if len(o.Disks) == 0 {
 		o.Disks = []Disk{{}}
 	}
@@ -102,6 +99,29 @@ func Start(t testing.TB, o Options) *Guest {
 	}
 	g.run(t, append(g.args(parts, root), o.Args...))
 	g.open(t)
+	return g
+}
+
+// StartBare runs a QEMU without a machine until the test ends: block nodes, bitmaps, jobs and exports work, and there is no
+// guest. It takes a moment only.
+func StartBare(t testing.TB, args ...string) *Guest {
+	t.Helper()
+	testtools.Need(t, "qemu-system-x86_64")
+	g := newGuest(t, 1)
+	g.run(t, append(append([]string{"-no-user-config", "-nodefaults", "-display", "none", "-machine", "none", "-S"}, g.monitors()...), args...))
+	g.await(t, "QEMU has no monitor: "+g.log(), func() bool {
+		conn, err := net.Dial("unix", g.QMP[0])
+		return err == nil && conn.Close() == nil
+	})
+	return g
+}
+
+func newGuest(t testing.TB, monitors int) *Guest {
+	t.Helper()
+	g := &Guest{Dir: shortDir(t), ended: make(chan struct{})}
+	for i := range max(1, monitors) {
+		g.QMP = append(g.QMP, filepath.Join(g.Dir, "qmp"+strconv.Itoa(i)))
+	}
 	return g
 }
 
@@ -132,15 +152,21 @@ func (g *Guest) args(parts, root string) []string {
 		"-chardev", "socket,id=control,server=on,wait=off,path=" + g.controlPath(),
 		"-device", "virtserialport,chardev=control,name=holdfast.control",
 	}
-	for i, path := range g.QMP {
-		id := "monitor" + strconv.Itoa(i)
-		args = append(args, "-chardev", "socket,id="+id+",server=on,wait=off,path="+path, "-mon", "mode=control,chardev="+id)
-	}
+	args = append(args, g.monitors()...)
 	for _, d := range g.Disks {
 		args = append(args,
 			"-blockdev", "driver=file,node-name="+d.Node+"-file,filename="+d.Path,
 			"-blockdev", "driver="+d.Format+",node-name="+d.Node+",file="+d.Node+"-file",
 			"-device", "virtio-blk-pci,id="+d.Node+"-dev,drive="+d.Node)
+	}
+	return args
+}
+
+func (g *Guest) monitors() []string {
+	var args []string
+	for i, path := range g.QMP {
+		id := "monitor" + strconv.Itoa(i)
+		args = append(args, "-chardev", "socket,id="+id+",server=on,wait=off,path="+path, "-mon", "mode=control,chardev="+id)
 	}
 	return args
 }
