@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"holdfast/internal/testguest"
+	"holdfast/internal/testtools"
 )
 
 // A guest comes up, its writer writes, its agent runs, and commands come back with their output.
-func TestGuest(t *testing.T) {
+func TestLiveGuest(t *testing.T) {
+	testtools.Live(t)
 	begun := time.Now()
 	g := testguest.Start(t, testguest.Options{Disks: []testguest.Disk{{}, {Format: "raw", SizeBytes: 64 << 20}, {Empty: true}}})
 	t.Logf("up after %v", time.Since(begun))
