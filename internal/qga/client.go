@@ -18,6 +18,10 @@ import (
 // limits: an agent describes a hundred file systems in 100 KiB.
 var limits = jsonlines.Limits{LineBytes: 4 << 20, Depth: 32}
 
+// syncMax is how long an agent may take to answer the synchronisation: it does at once, or it is busy, dead or another's.
+// Nothing has been asked of it by then, so giving up is cheap.
+const syncMax = 5 * time.Second
+
 // staleMax is how many lines of earlier answers are dropped while waiting for the synchronisation.
 const staleMax = 10_000
 
@@ -129,43 +133,54 @@ func (c *Client) exchange(ctx context.Context, command string, arguments any) (a
 		}
 		c.conn, c.line = conn, jsonlines.NewReader(conn, limits)
 	}
+	if err := c.within(ctx, syncMax, c.sync); err != nil {
+		return answer{}, fmt.Errorf("synchronise: %w", err)
+	}
+	var a answer
+	err := c.within(ctx, 0, func() error { return c.ask(&a, command, arguments) })
+	return a, err
+}
+
+// within does one step on the connection, for no longer than ctx and the limit (0 for none) allow.
+func (c *Client) within(ctx context.Context, limit time.Duration, step func() error) error {
+	if limit > 0 {
+		limited, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		ctx = limited
+	}
 	conn := c.conn
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		_ = conn.SetDeadline(time.Unix(1, 0)) // ends reads and writes
 		close(fired)
 	})
-	a, err := c.ask(command, arguments)
+	err := step()
 	if !stop() {
 		<-fired
 		_ = conn.SetDeadline(time.Time{})
 	}
 	if err != nil && ctx.Err() != nil {
-		return answer{}, fmt.Errorf("%w (%w)", ErrNoAnswer, ctx.Err())
+		return fmt.Errorf("%w (%w)", ErrNoAnswer, ctx.Err())
 	}
-	return a, err
+	return err
 }
 
-// ask does one command on the connection.
-func (c *Client) ask(command string, arguments any) (answer, error) {
-	if err := c.sync(); err != nil {
-		return answer{}, fmt.Errorf("synchronise: %w", err)
-	}
+// ask sends one command and takes the line that comes next: behind the synchronisation it is the answer.
+func (c *Client) ask(a *answer, command string, arguments any) error {
 	if err := c.send(nil, command, arguments); err != nil {
-		return answer{}, err
+		return err
 	}
 	line, err := c.line.Line()
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	var a answer
-	if err := limits.Decode(line, &a); err != nil {
-		return answer{}, fmt.Errorf("%w: %w", ErrProtocol, err)
+	if err := limits.Decode(line, a); err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
 	if a.Return == nil && a.Error == nil {
-		return answer{}, fmt.Errorf("%w: neither an answer nor an error: %q", ErrProtocol, jsonlines.Text(string(line)))
+		return fmt.Errorf("%w: neither an answer nor an error: %q", ErrProtocol, jsonlines.Text(string(line)))
 	}
-	return a, nil
+	return nil
 }
 
 // sync drops what is left of earlier conversations. The agent complains of the sentinel itself first, as of bad JSON: that
