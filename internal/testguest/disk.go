@@ -72,22 +72,23 @@ func (g *Guest) Written(t testing.TB, disk int) int {
 func (g *Guest) AwaitWrites(t testing.TB, disk int) {
 	t.Helper()
 	from := g.Written(t, disk)
-	g.await(t, "no writes: the file system is frozen", func() bool { return g.Written(t, disk) > from+1 })
+	g.Await(t, "no writes: the file system is frozen", func() bool { return g.Written(t, disk) > from+1 })
 }
 
-// AwaitFrozen returns when the agent's state file says that file systems are frozen. Nobody needs the agent for it.
-func (g *Guest) AwaitFrozen(t testing.TB) {
+// AwaitThawed returns when the agent's state file says that nothing is frozen.
+func (g *Guest) AwaitThawed(t testing.TB) {
 	t.Helper()
-	g.await(t, "not frozen", func() bool { return g.Frozen(t) })
+	g.Await(t, "still frozen", func() bool { return !g.Frozen(t) })
 }
 
-// Frozen tells what the agent's state file says.
+// Frozen tells whether the agent's state file says that file systems are frozen. The agent itself is not needed for that.
 func (g *Guest) Frozen(t testing.TB) bool {
 	t.Helper()
 	return g.Run(t, "test -e /run/qga.state.isfrozen && echo yes || echo no") == "yes"
 }
 
-func (g *Guest) await(t testing.TB, otherwise string, reached func() bool) {
+// Await returns when something is reached, and fails the test when that takes too long.
+func (g *Guest) Await(t testing.TB, otherwise string, reached func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), bootMax)
 	defer cancel()

@@ -109,7 +109,7 @@ func StartBare(t testing.TB, args ...string) *Guest {
 	testtools.Need(t, "qemu-system-x86_64")
 	g := newGuest(t, 1)
 	g.run(t, append(append([]string{"-no-user-config", "-nodefaults", "-display", "none", "-machine", "none", "-S"}, g.monitors()...), args...))
-	g.await(t, "QEMU has no monitor: "+g.log(), func() bool {
+	g.Await(t, "QEMU has no monitor: "+g.log(), func() bool {
 		conn, err := net.Dial("unix", g.QMP[0])
 		return err == nil && conn.Close() == nil
 	})
