@@ -3,6 +3,7 @@ package freeze_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,18 @@ func TestNotFrozen(t *testing.T) {
 			s.wantJournal(0)
 		})
 	}
+}
+
+// A hook that fails may have brought something to rest before: it is called once more, to thaw.
+func TestHookUndone(t *testing.T) {
+	s := newSite(t, &qgatest.Agent{FileSystems: 1, Hook: func() error { return errors.New("hook has failed") }})
+	s.agent.ThawHook = func() error { return errors.New("and fails again") }
+	_, _, err := s.around()
+	want := []string{"guest-fsfreeze-status", "guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw", "guest-fsfreeze-status"}
+	if got := s.agent.Calls(); err != nil || !slices.Equal(got, want) {
+		t.Errorf("the agent was asked %v, %v; want %v", got, err, want)
+	}
+	s.wantJournal(0)
 }
 
 // A guest that somebody else has frozen is left as it is.

@@ -101,6 +101,7 @@ func TestLiveHookFails(t *testing.T) {
 	if !errors.Is(err, freeze.ErrNotFrozen) || !strings.Contains(err.Error(), "fsfreeze hook has failed with status 3") {
 		t.Error(err)
 	}
+	l.awaitCalls(t, "freeze", "thaw")
 	l.goesOn(t)
 	l.order.Policy = freeze.Prefer
 	pinned := false

@@ -35,7 +35,7 @@ func (g *Guard) Reap(ctx context.Context, vm string) ([]string, error) {
 		if count > 0 {
 			said = append(said, fmt.Sprintf("thawed %s: %d file systems were frozen since %s", r.Name, count, r.Made.Format(time.DateTime)))
 		} else {
-			said = append(said, fmt.Sprintf("%s is not frozen, nothing to thaw", r.Name))
+			said = append(said, fmt.Sprintf("%s was not frozen any more", r.Name))
 		}
 	}
 	return said, failed

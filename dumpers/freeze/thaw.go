@@ -24,6 +24,8 @@ type thawer struct {
 	// count is how many file systems were thawed, and at when the last answer to a thaw came.
 	count int
 	at    time.Time
+	// asked: the guest was asked for a thaw.
+	asked bool
 	// refused is the first error of a thaw, for whoever wonders about the count.
 	refused error
 }
@@ -33,7 +35,7 @@ func (th *thawer) thaw(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, thawMax)
 	defer cancel()
 	n, err := th.agent.Thaw(ctx)
-	th.at = th.now()
+	th.at, th.asked = th.now(), true
 	th.count += n
 	if th.refused == nil {
 		th.refused = err
@@ -41,13 +43,15 @@ func (th *thawer) thaw(ctx context.Context) error {
 	return err
 }
 
-// settle asks whether the guest is frozen and thaws it for as long as it is, until it is seen that it is not, or ctx ends.
+// settle asks whether the guest is frozen and thaws it for as long as it is, until it is seen that it is not, or ctx ends. It
+// thaws once in any case: after a hook that has failed the agent freezes nothing and calls no hook again, and what the hook
+// brought to rest would rest for ever.
 func (th *thawer) settle(ctx context.Context) error {
 	pause := pauseMin
 	for {
 		frozen, err := th.frozen(ctx)
 		switch {
-		case errors.Is(err, ErrGone) || err == nil && !frozen:
+		case errors.Is(err, ErrGone) || err == nil && !frozen && th.asked:
 			return nil
 		case err == nil:
 			if err = th.thaw(ctx); err == nil {

@@ -118,7 +118,7 @@ func TestSlowHook(t *testing.T) {
 	s.agent.AwaitCall("guest-fsfreeze-thaw")
 	s.agent.Await(0)
 	said, err := s.guard.Reap(t.Context(), "web")
-	if err != nil || fmt.Sprint(said) != "[web is not frozen, nothing to thaw]" {
+	if err != nil || fmt.Sprint(said) != "[web was not frozen any more]" {
 		t.Errorf("reaped %q, %v", said, err)
 	}
 	s.wantJournal(0)
@@ -220,7 +220,7 @@ func TestReap(t *testing.T) {
 	agent.Close()
 	said, err := s.guard.Reap(t.Context(), "")
 	if got := strings.Join(said, "; "); !strings.Contains(got, "thawed vm1: 2 file systems were frozen since 2026-11-26 01:02:03") ||
-		!strings.Contains(got, "vm2 is not frozen") {
+		!strings.Contains(got, "vm2 was not frozen") {
 		t.Errorf("reaped %q", got)
 	}
 	if err == nil || !strings.Contains(err.Error(), `thaw vm3, frozen since 2026-11-26 01:02:03: guest agent: unknown kind "unheard-of"`) {
