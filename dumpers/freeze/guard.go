@@ -26,7 +26,8 @@ const (
 
 // Guard freezes guests. Its methods may be called concurrently.
 type Guard struct {
-	// Command starts a process that does Watchdog.Run on its standard input and output: a program and its arguments.
+	// Command starts a process that does Watchdog.Run on its standard input and output: a program and its arguments. The
+	// program is best named as /proc/self/exe, which is this one also when another version has been installed since.
 	Command []string
 	// Journal is where a freeze stands for as long as it is not seen to be over.
 	Journal dumpers.Journal

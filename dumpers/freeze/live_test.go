@@ -118,8 +118,8 @@ func TestLiveHookFails(t *testing.T) {
 func TestLiveSlowHook(t *testing.T) {
 	testtools.Live(t)
 	l := newLive(t)
-	l.Run(t, "echo 4 >/run/hook-delay")
-	l.order.Policy, l.order.Timeout = freeze.Prefer, time.Second
+	l.Run(t, "echo 8 >/run/hook-delay")
+	l.order.Policy, l.order.Timeout = freeze.Prefer, 3*time.Second
 	reached, err := l.guard.Around(t.Context(), l.order, func(context.Context) error { return nil })
 	if err != nil || reached.Consistency != dumpers.ConsistentCrash || !strings.Contains(reached.Reason, "does not answer") {
 		t.Errorf("%+v, %v", reached, err)
@@ -181,7 +181,7 @@ func TestLiveAgentKilled(t *testing.T) {
 func TestLiveSomebodyElse(t *testing.T) {
 	testtools.Live(t)
 	l := newLive(t)
-	l.order.Timeout = 2 * time.Second
+	l.order.Timeout = 10 * time.Second
 	other := qga.New(l.Agent)
 	if n, err := other.Freeze(t.Context()); n != 2 || err != nil {
 		t.Fatal(n, err)

@@ -33,6 +33,7 @@ func startProcess(command []string) (*process, error) {
 		return nil, errors.New("start the watchdog: no command")
 	}
 	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Args[0] = "holdfast" // what an administrator sees in a list of processes, wherever the program lies
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	orders, err := cmd.StdinPipe()
 	if err != nil {

@@ -84,7 +84,7 @@ func TestRunKilledInHook(t *testing.T) {
 // A run that is stopped and does not die is not waited for beyond the window.
 func TestRunStopped(t *testing.T) {
 	s := newSite(t, &qgatest.Agent{FileSystems: 1})
-	s.order.Window = 200 * time.Millisecond
+	s.order.Window = time.Second
 	run, _ := startRun(t, s.order)
 	s.agent.Await(1)
 	kill(t, run, syscall.SIGSTOP)
@@ -100,7 +100,7 @@ func TestSlowHook(t *testing.T) {
 		<-release
 		return nil
 	}})
-	s.order.Timeout = 50 * time.Millisecond
+	s.order.Timeout = time.Second
 	reached, seen, err := s.around()
 	if err != nil || seen != 0 || !reached.Unsettled {
 		t.Errorf("%d frozen while pinning, %+v, %v", seen, reached, err)

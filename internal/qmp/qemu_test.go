@@ -69,7 +69,7 @@ func TestSecondClient(t *testing.T) {
 	if !c.Version.AtLeast(5, 0) || c.Version.AtLeast(1000, 0) {
 		t.Errorf("version %+v", c.Version)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if _, err := qmp.Dial(ctx, g.QMP[0]); !errors.Is(err, qmp.ErrNoGreeting) || !strings.Contains(err.Error(), g.QMP[0]) {
 		t.Errorf("a second client: %v", err)
