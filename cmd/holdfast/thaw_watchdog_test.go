@@ -71,8 +71,8 @@ func TestThawWatchdogAlone(t *testing.T) {
 		}
 	}
 	close(release)
-	agent.AwaitCall("guest-fsfreeze-thaw")
-	agent.Await(0)
+	agent.AwaitCall(t, "guest-fsfreeze-thaw")
+	agent.Await(t, 0)
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitError || !strings.Contains(complaints.String(), "broken pipe") {
 		t.Errorf("%v: %s", err, complaints.String())
 	}

@@ -194,7 +194,7 @@ func TestNotHeld(t *testing.T) {
 	s.order.Window = 20 * time.Millisecond
 	var stopped error
 	reached, err = s.guard.Around(t.Context(), s.order, func(ctx context.Context) error {
-		s.agent.Await(0)
+		s.agent.Await(t, 0)
 		<-ctx.Done()
 		stopped = ctx.Err()
 		return nil

@@ -59,7 +59,7 @@ func TestRunKilled(t *testing.T) {
 		t.Fatalf("the run says %q, %v; %d frozen", line, err, s.agent.Frozen())
 	}
 	kill(t, run, syscall.SIGKILL)
-	s.agent.Await(0)
+	s.agent.Await(t, 0)
 }
 
 // It is killed while the guest's hook is still at work: the freeze that follows is thawed.
@@ -77,8 +77,8 @@ func TestRunKilledInHook(t *testing.T) {
 		t.Errorf("the run goes on: %v", err)
 	}
 	close(release)
-	s.agent.AwaitCall("guest-fsfreeze-thaw")
-	s.agent.Await(0)
+	s.agent.AwaitCall(t, "guest-fsfreeze-thaw")
+	s.agent.Await(t, 0)
 }
 
 // A run that is stopped and does not die is not waited for beyond the window.
@@ -86,9 +86,9 @@ func TestRunStopped(t *testing.T) {
 	s := newSite(t, &qgatest.Agent{FileSystems: 1})
 	s.order.Window = time.Second
 	run, _ := startRun(t, s.order)
-	s.agent.Await(1)
+	s.agent.Await(t, 1)
 	kill(t, run, syscall.SIGSTOP)
-	s.agent.Await(0)
+	s.agent.Await(t, 0)
 }
 
 // The hook takes longer than the freeze may: the run goes on without, and the freeze that comes later is thawed. The
@@ -115,8 +115,8 @@ func TestSlowHook(t *testing.T) {
 	}
 	s.wantJournal(1)
 	close(release)
-	s.agent.AwaitCall("guest-fsfreeze-thaw")
-	s.agent.Await(0)
+	s.agent.AwaitCall(t, "guest-fsfreeze-thaw")
+	s.agent.Await(t, 0)
 	said, err := s.guard.Reap(t.Context(), "web")
 	if err != nil || fmt.Sprint(said) != "[web was not frozen any more]" {
 		t.Errorf("reaped %q, %v", said, err)
@@ -180,7 +180,7 @@ func TestWatchdogTerminated(t *testing.T) {
 	watchdog := s.leashed()
 	reached, err := s.guard.Around(t.Context(), s.order, func(context.Context) error {
 		kill(t, watchdog(), syscall.SIGTERM)
-		s.agent.Await(0)
+		s.agent.Await(t, 0)
 		return nil
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ package qgatest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Agent is an agent. Its fields are set before it is asked anything.
@@ -74,11 +76,27 @@ func (a *Agent) Frozen() int {
 	return a.frozen
 }
 
-// Await returns when so many file systems are frozen.
-func (a *Agent) Await(frozen int) {
+// awaitMax bounds what a test waits for.
+const awaitMax = time.Minute
+
+// Await returns when so many file systems are frozen, and ends the test when that takes too long.
+func (a *Agent) Await(t testing.TB, frozen int) {
+	t.Helper()
+	a.await(t, fmt.Sprintf("%d file systems frozen", frozen), func() bool { return a.frozen == frozen })
+}
+
+// await returns when something is so; it is asked with the mutex held.
+func (a *Agent) await(t testing.TB, what string, reached func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), awaitMax)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { a.set(func() {}) })() // wakes us
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.frozen != frozen {
+	for !reached() {
+		if ctx.Err() != nil {
+			t.Fatalf("after %v: not reached: %s; the agent was asked %v", awaitMax, what, a.calls)
+		}
 		a.changed.Wait()
 	}
 }
@@ -93,13 +111,10 @@ func (a *Agent) Calls() []string {
 	return slices.Clone(a.calls)
 }
 
-// AwaitCall returns when a command was carried out, or is.
-func (a *Agent) AwaitCall(name string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for !slices.Contains(a.calls, name) {
-		a.changed.Wait()
-	}
+// AwaitCall returns when a command was carried out, or is, and ends the test when that takes too long.
+func (a *Agent) AwaitCall(t testing.TB, name string) {
+	t.Helper()
+	a.await(t, name, func() bool { return slices.Contains(a.calls, name) })
 }
 
 func (a *Agent) set(change func()) {
