@@ -74,7 +74,10 @@ func (g *Guard) around(ctx context.Context, o Order, pin func(context.Context) e
 		return g.unfrozen(ctx, o, pin, refusal{dog, first.Why})
 	}
 	inWindow, cancel := context.WithTimeout(ctx, o.window())
-	pinned := pin(inWindow)
+	pinned := ctx.Err() // interrupted: nothing to pin for
+	if pinned == nil {
+		pinned = pin(inWindow)
+	}
 	cancel()
 	final, over := g.thaw(ctx, o, dog)
 	return judge(o, outcome{first, final, over}, pinned)
@@ -141,10 +144,12 @@ type refusal struct {
 // unfrozen goes on without a freeze if the policy lets it.
 func (g *Guard) unfrozen(ctx context.Context, o Order, pin func(context.Context) error, r refusal) (Reached, error) {
 	reached := less("not frozen: %s", r.why)
-	var err error
-	if o.Policy == Require {
+	err := ctx.Err()
+	switch {
+	case err != nil: // that is why
+	case o.Policy == Require:
 		err = fmt.Errorf("%w: %s", ErrNotFrozen, r.why)
-	} else {
+	default:
 		err = pin(ctx)
 	}
 	if r.dog == nil {

@@ -148,6 +148,20 @@ func TestHookUndone(t *testing.T) {
 	s.wantJournal(0)
 }
 
+// A run that is interrupted while the hook is at work pins nothing; the freeze that comes yet is thawed before it ends.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := newSite(t, &qgatest.Agent{FileSystems: 1, Hook: func() error {
+		cancel()
+		return nil
+	}})
+	_, err := s.guard.Around(ctx, s.order, func(context.Context) error { return errors.New("pinned") })
+	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "pinned") || s.agent.Frozen() != 0 {
+		t.Errorf("%v, %d frozen", err, s.agent.Frozen())
+	}
+	s.wantJournal(0)
+}
+
 // A guest that somebody else has frozen is left as it is.
 func TestFrozenBySomebodyElse(t *testing.T) {
 	s := newSite(t, &qgatest.Agent{FileSystems: 1})

@@ -34,6 +34,7 @@ func startProcess(command []string) (*process, error) {
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Args[0] = "holdfast" // what an administrator sees in a list of processes, wherever the program lies
+	cmd.Dir = "/"            // it may live long, and shall keep no mount busy
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	orders, err := cmd.StdinPipe()
 	if err != nil {
