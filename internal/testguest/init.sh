@@ -8,11 +8,17 @@ mount -t devtmpfs dev /dev
 for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk virtio_console; do
 	insmod /modules/$module.ko
 done
-# Without udev the names of the ports are found in sysfs.
+# Without udev the names of the ports are found in sysfs, where they come in one by one.
 mkdir -p /dev/virtio-ports
-for port in /sys/class/virtio-ports/*; do
-	read -r name <"$port/name" && ln -s "../${port##*/}" "/dev/virtio-ports/$name"
+cd /dev/virtio-ports
+until [ -c org.qemu.guest_agent.0 ] && [ -c holdfast.control ]; do
+	for port in /sys/class/virtio-ports/*; do
+		name=
+		[ ! -r "$port/name" ] || read -r name <"$port/name"
+		[ -z "$name" ] || ln -sf "../${port##*/}" "$name"
+	done
 done
+cd /
 
 # writer DISK: appends to a file, and overwrites and syncs another again and again. How far it came stands in
 # /run/written.DISK, which no freeze can stop; a writer that is frozen counts no further.
@@ -39,10 +45,10 @@ agent start
 # A line of the control port is a command; its output goes back, and behind it a line with a zero byte and its exit status.
 exec 3<>/dev/virtio-ports/holdfast.control
 printf '\0ready\n' >&3
-while read -r line <&3; do
+while :; do
+	read -r line <&3 || continue # whoever commands is not there yet
 	sh -c "$line" >/run/output 2>&1 </dev/null 3>&-
 	status=$?
 	cat /run/output >&3
 	printf '\0%d\n' $status >&3
 done
-poweroff -f
