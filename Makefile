@@ -11,7 +11,7 @@ DESTDIR  ?=
 PROGRAM  ?= bin/holdfast
 
 .DEFAULT_GOAL := build
-.PHONY: help build install run tools test race sweep fuzz lint fmt fmt-check vet bench micro golden check
+.PHONY: help build install run tools test test-live race sweep fuzz lint fmt fmt-check vet bench micro golden check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,9 @@ tools: ## install the outside programs of tests and demo, or say which are missi
 
 test: tools ## all tests
 	$(GO) test -timeout $(TIMEOUT) ./...
+
+test-live: tools ## the tests that run virtual machines, containers and daemons for real
+	HOLDFAST_LIVE=1 $(GO) test -count=1 -timeout 30m -run '^TestLive' $$(grep -rl --include='*_test.go' '^func TestLive' . | xargs -n 1 dirname | sort -u)
 
 race: tools ## all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...

@@ -14,7 +14,7 @@ const importOrder = `
 	internal/* < catalog
 	catalog < configs, dumpers, vtape, catalog/record, catalog/sqlstore, reports, scheduler, scheduler/retention
 	scheduler, scheduler/retention < scheduler/sim
-	dumpers < dumpers/*
+	dumpers < dumpers/freeze < dumpers/*
 	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding, vtape/amandalog < vtape/library < vtape/taper
 	* < scheduler/recovery, scheduler/hooks < scheduler/run/taping < scheduler/run < scheduler/amanda, scheduler/daemon < cmd/holdfast
 `
