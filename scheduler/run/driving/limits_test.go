@@ -96,7 +96,7 @@ func TestLimits(t *testing.T) {
 		},
 		{
 			name: "room on the holding disk; what fits goes by", limits: driving.Limits{Parallel: 4},
-			jobs:   []*job{vm("a", 6, 10), vm("b", 5, 10), vm("c", 3, 10)},
+			jobs:   []*job{vm("a", 6, 10), vm("b", 5, 10), vm("c", 3, 11)},
 			disk:   &disk{total: 10 * gib, rate: 10 * inGiB},
 			starts: "0s a, 0s c, 16m0s b", waits: "no-diskspace not-idle",
 		},
