@@ -293,6 +293,7 @@ var eventDecoders = map[string]func([]byte) (EventBody, error){
 	HoldingLeft{}.Kind():    decode[HoldingLeft],
 	NextVolumes{}.Kind():    decode[NextVolumes],
 	RunFinished{}.Kind():    decode[RunFinished],
+	HookFinished{}.Kind():   decode[HookFinished],
 }
 
 func decode[T EventBody](data []byte) (EventBody, error) {

@@ -29,6 +29,8 @@ type Config struct {
 	Reserve      int                 `yaml:"reserve" doc:"Percent of the holding disks kept for incrementals while no volume can be written: fulls are held there only as far as the rest goes."`
 	Autoflush    bool                `yaml:"autoflush" doc:"A run also writes what earlier runs left on the holding disks."`
 	DumpTypes    map[string]DumpType `yaml:"dump-types" doc:"Named sets of settings for DLEs. A type takes what it does not set from the one it inherits, or else from the type 'default'."`
+	Hooks        []Hook              `yaml:"hooks,omitempty" doc:"Programs that are run before and after something."`
+	Hosts        []Host              `yaml:"hosts,omitempty" doc:"What is set for all disks of one virtual machine."`
 	DLEs         []DLE               `yaml:"dles" doc:"The disk list: one entry for each image to back up."`
 }
 
@@ -76,6 +78,7 @@ type DumpType struct {
 	SkipFull   bool        `yaml:"skip-full,omitempty" doc:"No dump in runs in which a full is due, for images whose fulls are made elsewhere. The first dump is a full all the same."`
 	SkipIncr   bool        `yaml:"skip-incr,omitempty" doc:"No dump in runs in which no full is made."`
 	Tags       []string    `yaml:"tags" doc:"Words by which a storage may choose these DLEs."`
+	Hooks      []Hook      `yaml:"hooks,omitempty" doc:"Hooks of these DLEs, with dle- in their words; as with every key, those of the inherited type are replaced."`
 	Holding    HoldingUse  `yaml:"holding" doc:"Use of the holding disk: if there is room (auto), required, or never."`
 }
 

@@ -17,6 +17,7 @@ type DLE struct {
 	Type     string   `yaml:"type" doc:"Dump type."`
 	Tags     []string `yaml:"tags,omitempty" doc:"Further words by which a storage may choose this DLE, beside those of its dump type."`
 	BaseName string   `yaml:"base,omitempty" doc:"Another DLE, VM or VM:DISK, whose image this one is a linked clone or a drifted copy of: the base is dumped once, and this one as what differs."`
+	Hooks    []Hook   `yaml:"hooks,omitempty" doc:"Hooks of this DLE, beside those of its dump type, with dle- in their words."`
 
 	// Base is the DLE that BaseName means; nil for none.
 	Base *catalog.DLE `yaml:"-" json:"-"`

@@ -43,6 +43,8 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		}}
 	case Days:
 		return &jsonschema.Schema{Type: "string", Pattern: daysForm.String()}
+	case Duration:
+		return &jsonschema.Schema{Type: "string", Pattern: durationForm.String()}
 	case Window:
 		return &jsonschema.Schema{Type: "string", Pattern: windowForm.String()}
 	case Priority:

@@ -26,6 +26,7 @@ type night struct {
 	mediaErrors []catalog.MediaError
 	notes       []ProgramNote
 	problems    []ProgramNote
+	hooks       []catalog.HookFinished
 	left        *catalog.HoldingLeft
 	held        map[dumpKey]int64 // stored bytes of what left lists
 }
@@ -75,6 +76,8 @@ func gather(run catalog.Run, events []catalog.Event) *night {
 			n.note(b)
 		case catalog.HoldingLeft:
 			n.left = &b
+		case catalog.HookFinished:
+			n.hooks = append(n.hooks, b)
 		default:
 			n.planEvent(b)
 			n.dumpEvent(e.At, b)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"holdfast/internal/braces"
@@ -174,8 +175,10 @@ func bucketSlots(ctx context.Context, store *s3.Store, name string) ([]recovery.
 	return slots, nil
 }
 
-// openMedia opens the places that the words name, and reads what is on the media in them.
+// openMedia opens the places that the words name, and reads what is on the media in them. Note is told everything once: a member
+// that is missing is missing from each slot.
 func openMedia(ctx context.Context, words []string, note, progress func(text string)) (*recovery.Media, error) {
+	note = once(note)
 	var places []recovery.Place
 	for _, word := range words {
 		p, err := parsePlace(word)
@@ -189,4 +192,18 @@ func openMedia(ctx context.Context, words []string, note, progress func(text str
 		places = append(places, place)
 	}
 	return recovery.OpenMedia(ctx, vfs.OS(), places, progress)
+}
+
+// once tells a text only the first time.
+func once(note func(text string)) func(text string) {
+	var mu sync.Mutex // guards told
+	told := map[string]bool{}
+	return func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !told[text] {
+			told[text] = true
+			note(text)
+		}
+	}
 }

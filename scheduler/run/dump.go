@@ -45,16 +45,14 @@ func (s *session) dump(ctx context.Context, e scheduler.Entry) error {
 	defer s.expect(e, -1)
 	defer s.degraded.settled(e.DLE)
 	d := &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), started: s.Now(), level: e.Level}
-	made, err := d.degradedOr(ctx, e)
+	made, err := d.hooked(ctx, e)
 	d.base.close()
 	var fatal *catalogError
 	if errors.As(err, &fatal) {
 		return err
 	}
 	if err != nil {
-		return s.event(ctx, catalog.DumpFailed{
-			DLE: e.DLE, Level: d.level, Stamp: s.stamp, Error: err.Error(), Hint: hint(err),
-		})
+		return s.event(ctx, s.notDumped(e.DLE, d.level, err))
 	}
 	return d.finished(ctx, made)
 }
