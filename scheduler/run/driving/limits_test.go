@@ -336,28 +336,3 @@ func TestTellFails(t *testing.T) {
 		}
 	})
 }
-
-// A start time is the nearest one.
-func TestStartTime(t *testing.T) {
-	at := func(clock string) time.Time {
-		when, err := time.Parse("2006-01-02 15:04", clock)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return when
-	}
-	for _, c := range []struct {
-		now          string
-		hour, minute int
-		want         string
-	}{
-		{"2026-03-01 01:00", 3, 30, "2026-03-01 03:30"},
-		{"2026-03-01 01:00", 0, 30, "2026-03-01 00:30"},
-		{"2026-03-01 22:00", 3, 30, "2026-03-02 03:30"},
-		{"2026-03-01 01:00", 22, 0, "2026-02-28 22:00"},
-	} {
-		if got := driving.StartTime(at(c.now), c.hour, c.minute); !got.Equal(at(c.want)) {
-			t.Errorf("%02d:%02d at %s: %v, want %s", c.hour, c.minute, c.now, got, c.want)
-		}
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // settle takes note of the end of an attempt.
@@ -79,17 +78,4 @@ func (d *Driver) noteHost(e *entry, o Outcome, retry bool) {
 			}
 		}
 	}
-}
-
-// StartTime gives the time of day nearest to now: by Amanda's rule one more than 12 hours in the past is tomorrow's, and so one
-// more than 12 hours ahead was yesterday's. The clock is that of now's place.
-func StartTime(now time.Time, hour, minute int) time.Time {
-	at := time.Date(now.Year(), now.Month(), now.Day(), hour, minute, 0, 0, now.Location())
-	switch {
-	case now.Sub(at) > 12*time.Hour:
-		return at.AddDate(0, 0, 1)
-	case at.Sub(now) > 12*time.Hour:
-		return at.AddDate(0, 0, -1)
-	}
-	return at
 }
