@@ -16,7 +16,7 @@ const importOrder = `
 	scheduler, scheduler/retention < scheduler/sim
 	dumpers < dumpers/freeze < dumpers/*
 	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding, vtape/amandalog < vtape/library < vtape/taper
-	* < scheduler/recovery, scheduler/hooks < scheduler/run/taping < scheduler/run < scheduler/amanda, scheduler/daemon < cmd/holdfast
+	* < scheduler/recovery, scheduler/hooks < scheduler/run/taping, scheduler/run/driving < scheduler/run < scheduler/amanda, scheduler/daemon < cmd/holdfast
 `
 
 // order is importOrder as a value: for each name what it may import directly.
