@@ -91,6 +91,10 @@ func takes(t reflect.Type) string {
 		return "size"
 	case Days:
 		return "days"
+	case Clock:
+		return "time of day"
+	case DumpOrder:
+		return "letters"
 	case Window:
 		return "times of day"
 	case Duration:

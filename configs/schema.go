@@ -45,6 +45,10 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: daysForm.String()}
 	case Duration:
 		return &jsonschema.Schema{Type: "string", Pattern: durationForm.String()}
+	case Clock:
+		return &jsonschema.Schema{Type: "string", Pattern: clockForm.String()}
+	case DumpOrder:
+		return &jsonschema.Schema{Type: "string", Pattern: dumpOrderForm.String()}
 	case Window:
 		return &jsonschema.Schema{Type: "string", Pattern: windowForm.String()}
 	case Priority:

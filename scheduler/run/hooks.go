@@ -104,7 +104,7 @@ func (s *session) notDumped(dle catalog.DLE, level catalog.Level, err error) cat
 	return catalog.DumpFailed{DLE: dle, Level: level, Stamp: s.stamp, Error: err.Error(), Hint: hint(err)}
 }
 
-// hooked makes the dump between the hooks of its host and its own.
+// hooked makes the dump between its own hooks, after those before its host. Those after the host come when no more attempts do.
 func (d *dumping) hooked(ctx context.Context, planned scheduler.Entry) (made catalog.Dump, err error) {
 	vm := d.dle.VM
 	if err = d.hosts.Begin(ctx, vm); err == nil {
@@ -112,7 +112,7 @@ func (d *dumping) hooked(ctx context.Context, planned scheduler.Entry) (made cat
 	} else if !stopped(err) && ctx.Err() == nil {
 		err = recorded(err)
 	}
-	return made, errors.Join(err, recorded(d.hosts.End(ctx, vm, d.result(ctx, made, err))))
+	return made, err
 }
 
 func (d *dumping) ownHooks(ctx context.Context, planned scheduler.Entry) (made catalog.Dump, err error) {
