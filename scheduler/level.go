@@ -26,6 +26,8 @@ type choice struct {
 	// limit is what the image did not fit into, nil while it does; putOff tells that its full was put off for that.
 	limit  *limit
 	putOff bool
+	// starved tells that it goes before all others.
+	starved bool
 	// dropped is why the image gets nothing.
 	dropped string
 	why     Why

@@ -11,6 +11,8 @@ type limit struct {
 	words string
 	// room is what there is, reserve the part of it that only incrementals may take, used what the plan takes now.
 	room, reserve, used int64
+	// mark is what those take that a claim is held against, should it be the only one.
+	mark int64
 	// cost is what a dump takes of it.
 	cost func(e Entry) int64
 	// backlog is what waits to be flushed; it is the reserve of a storage.
@@ -106,4 +108,12 @@ func (l *limit) free(full bool) int64 {
 		return l.room - l.reserve - l.used
 	}
 	return l.room - l.used
+}
+
+// more is what a dump takes beyond the one it takes the place of (nil: of nothing).
+func (l *limit) more(e Entry, instead *Entry) int64 {
+	if instead == nil {
+		return l.cost(e)
+	}
+	return l.cost(e) - l.cost(*instead)
 }

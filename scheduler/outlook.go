@@ -21,6 +21,9 @@ const (
 	weightBytes = 0.2
 	// weightPromote is that of the fulls that are early, as a part of the mean night, weightNight that of each night by which one is.
 	weightPromote, weightNight = 0.03, 0.00001
+	// weightRisk is that of a full that is left to the last run in time, as a part of the mean night: a missed night, or an image
+	// that cannot be read, makes it late.
+	weightRisk = 0.05
 	// weightOver is that of what a night is forecast to hold too much, as a part of the mean night.
 	weightOver = 2.0
 	// margin is by how much less than the mean later nights are to hold. What they lack tonight's choice can fill up when
@@ -53,6 +56,9 @@ func newOutlook(in Input, cal calendar, f *fitting) *outlook {
 	day := dayOf(cal.runs[:n])
 	for _, c := range f.choices {
 		item := newForecast(c, cal, day, in.Capacity.cost)
+		if c.dropped != "" {
+			item.waiting[0], item.waitingLevels[0] = 0, -1
+		}
 		o.items = append(o.items, item)
 		o.meanBytes += o.long(item)
 		o.meanSeconds += o.long(item) * item.seconds
@@ -82,13 +88,13 @@ func (o *outlook) start() {
 		case c.dropped == "" && c.entry.Level == 0:
 			item.night, item.first, item.last = 0, 0, 0
 		case c.due.never && c.est.last >= 0:
-			item.night = -1
+			item.night, item.first, item.last = -1, -1, -1
 		case item.last == 0:
 			behind = append(behind, item)
 			continue
 		default:
 			item.night = item.last
-			if !c.early {
+			if !c.early || c.dropped != "" {
 				item.first = min(1, item.last)
 			}
 			o.bound(item)
@@ -164,6 +170,7 @@ func (o *outlook) level() {
 	}
 	o.promote(free)
 	o.relieve()
+	o.ease()
 	for _, item := range o.items {
 		o.promise(item)
 	}
@@ -219,10 +226,13 @@ func (o *outlook) swap(free []*forecast) bool {
 			level, price := o.delta(a, other)
 			o.shift(a, other)
 			level2, price2 := o.delta(b, was)
-			if level+level2+price+price2 < -leastGain && (was > 0 || o.fitsTonight(b)) && (other > 0 || o.fitsTonight(a)) {
+			if level+level2+price+price2 < -leastGain {
 				o.shift(b, was)
-				moved = true
-				continue
+				if was > 0 && other > 0 || o.tonightHolds() {
+					moved = true
+					continue
+				}
+				o.shift(b, other)
 			}
 			o.shift(a, was)
 		}
@@ -235,12 +245,7 @@ func (o *outlook) fitsTonight(item *forecast) bool {
 	if o.room == 0 && len(o.fit.limits) == 1 {
 		return true
 	}
-	full := item.c.asFull()
-	var instead *Entry
-	if item.c.dropped == "" {
-		instead = &item.c.entry
-	}
-	return o.fit.exceeded(full, instead) == nil && (o.room == 0 || o.bytes[0]+item.fresh[0]-item.waiting[0] <= o.room)
+	return o.fit.exceeded(item.c.asFull(), &item.c.entry) == nil && (o.room == 0 || o.bytes[0]+item.fresh[0]-item.waiting[0] <= o.room)
 }
 
 // asFull is the entry of a full made early.
@@ -251,8 +256,22 @@ func (c *choice) asFull() Entry {
 	}
 }
 
+// tonightHolds tells whether all that was moved to this run fits it.
+func (o *outlook) tonightHolds() bool {
+	return !slices.ContainsFunc(o.fit.limits, func(l *limit) bool { return l.room > 0 && l.free(true) < 0 })
+}
+
+// shift moves a full, and books it while it is tonight.
 func (o *outlook) shift(item *forecast, run int) {
 	o.put(item, -1)
+	if tonight := item.night == 0; tonight != (run == 0) {
+		n := int64(1)
+		if tonight {
+			n = -1
+		}
+		o.fit.take(item.c.asFull(), n)
+		o.fit.take(item.c.entry, -n)
+	}
 	item.night = run
 	o.put(item, 1)
 }
@@ -271,7 +290,7 @@ func (o *outlook) delta(item *forecast, to int) (level, price float64) {
 // price of a full in a run: the bytes that it costs in the long term, and that it is early at all.
 func (o *outlook) price(item *forecast, run int) float64 {
 	if run >= item.last {
-		return 0
+		return weightRisk * item.fresh[0] / o.meanBytes
 	}
 	return (weightBytes*item.extra(run)+weightPromote*item.fresh[0])/o.meanBytes + weightNight*float64(item.last-run)
 }
@@ -309,14 +328,8 @@ func (o *outlook) promote(free []*forecast) {
 		full.Why = Why{Kind: KindPromoted, Due: c.due.by, PromotedNights: nights}
 		full.Reason = fmt.Sprintf("promoted from %s (%s early) to level the nights", due.Format(dateForm), plural(nights, "night"))
 		full.Note = fmt.Sprintf("Full dump of %s promoted from %s ahead.", c.img.DLE, days(math.Round(due.Sub(o.in.Now).Hours()/24)))
-		if c.dropped == "" {
-			inc := c.entry
-			c.degraded = &inc
-			o.fit.take(inc, -1)
-		}
-		c.dropped, c.why, c.promoted = "", Why{}, true
-		c.entry = full
-		o.fit.take(full, 1)
+		inc := c.entry
+		c.degraded, c.entry, c.promoted = &inc, full, true
 	}
 }
 
