@@ -20,13 +20,13 @@ const yieldPart = 0.34
 // claim is a dump that an image wants.
 type claim struct {
 	c     *choice
-	entry Entry
+	entry *Entry
 	// instead is the incremental that a full takes the place of; nil when the image has nothing to fall back on.
 	instead *Entry
 	weight  float64
 }
 
-func (c *choice) claim(e Entry, instead *Entry) claim {
+func (c *choice) claim(e, instead *Entry) claim {
 	bytes := e.StoredBytes
 	if instead != nil {
 		bytes -= instead.StoredBytes
@@ -44,13 +44,11 @@ func (f *fitting) claims() (some, forced, due []claim) {
 			continue
 		case c.entry.Level > 0 || c.degraded == nil || f.savesNothing(c):
 		case c.forced:
-			forced = append(forced, c.claim(c.entry, c.degraded))
-			c.entry = *c.degraded
+			forced = append(forced, c.claim(c.fullAside(), c.degraded))
 		default:
-			due = append(due, c.claim(c.entry, c.degraded))
-			c.entry = *c.degraded
+			due = append(due, c.claim(c.fullAside(), c.degraded))
 		}
-		some = append(some, c.claim(c.entry, nil))
+		some = append(some, c.claim(&c.entry, nil))
 	}
 	f.basesFirst(some)
 	sortClaims(some)
@@ -59,12 +57,19 @@ func (f *fitting) claims() (some, forced, due []claim) {
 	return some, forced, due
 }
 
+// fullAside gives the full, and leaves its image with the incremental.
+func (c *choice) fullAside() *Entry {
+	full := c.entry
+	c.entry = *c.degraded
+	return &full
+}
+
 // sortClaims puts incrementals before the dumps of images that can have none, and small before large: so most images are served,
 // and what is behind one that does not fit would not fit in its place, either. Each step of priority counts as 32 times smaller.
 // The order does not depend on how much room there is.
 func sortClaims(all []claim) {
 	slices.SortFunc(all, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(a.after(), b.after()), cmp.Compare(a.weight, b.weight), cmp.Compare(a.c.depth, b.c.depth), byName(a.c.img.DLE, b.c.img.DLE))
+		return cmp.Or(cmp.Compare(a.after(), b.after()), cmp.Compare(a.weight, b.weight), cmp.Compare(a.c.depth, b.c.depth), cmp.Compare(a.c.order, b.c.order))
 	})
 }
 
@@ -124,12 +129,12 @@ func (f *fitting) starving(some, due []claim) []claim {
 		}
 	}
 	slices.SortFunc(waiting, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(b.c.urgency, a.c.urgency), cmp.Compare(a.entry.StoredBytes, b.entry.StoredBytes), byName(a.c.img.DLE, b.c.img.DLE))
+		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(b.c.urgency, a.c.urgency), cmp.Compare(a.entry.StoredBytes, b.entry.StoredBytes), cmp.Compare(a.c.order, b.c.order))
 	})
 	first, taken := waiting[:0], 0.0
 	for _, cl := range waiting {
 		more := float64(cl.entry.StoredBytes)
-		if taken+more > yieldPart*cl.weight*bytes || cl.c.starved || f.needsBase(cl.c) || !f.alone(cl) {
+		if taken+more > yieldPart*cl.weight*bytes || cl.c.starved || f.needsBase(cl.c) || !f.alone(cl) || cl.entry.Level == 0 && f.keeps() {
 			continue
 		}
 		cl.c.starved, taken = true, taken+more
@@ -143,7 +148,7 @@ func (f *fitting) oldest(due []claim) []claim {
 	var first []claim
 	for i := range due {
 		cl := &due[i]
-		if cl.c.due.overdueDays == 0 || cl.c.dropped != "" || first != nil && first[0].c.urgency >= cl.c.urgency || !f.alone(*cl) {
+		if cl.c.due.overdueDays == 0 || cl.c.dropped != "" || cl.c.entry.Level == 0 || first != nil && first[0].c.urgency >= cl.c.urgency || !f.alone(*cl) {
 			continue
 		}
 		first = []claim{*cl}
@@ -192,7 +197,7 @@ func (f *fitting) admitOne(cl claim, ended bool) bool {
 	ended = ended || f.alone(cl)
 	l = cmp.Or(l, f.tightest()) // it may fit by itself, but be behind one that does not
 	if cl.instead != nil {
-		cl.c.delay(cl.entry, l)
+		cl.c.delay(*cl.entry, l)
 	} else {
 		cl.c.drop(l)
 	}
@@ -202,10 +207,10 @@ func (f *fitting) admitOne(cl claim, ended bool) bool {
 // let books a claim.
 func (f *fitting) let(cl claim) {
 	if cl.instead != nil {
-		f.take(*cl.instead, -1)
+		f.take(cl.instead, -1)
 	}
-	cl.c.entry = cl.entry
-	f.take(cl.entry, 1)
+	cl.c.entry = *cl.entry
+	f.take(&cl.c.entry, 1)
 }
 
 // alone tells whether a claim could be met if it were the only one: an incremental in an empty run, any other dump beside the
@@ -229,6 +234,11 @@ func (f *fitting) orphan(c *choice) *choice {
 		return b
 	}
 	return nil
+}
+
+// keeps tells whether a part of the room is kept from fulls: what waits to be flushed goes first, then.
+func (f *fitting) keeps() bool {
+	return slices.ContainsFunc(f.limits, func(l *limit) bool { return l.reserve > 0 })
 }
 
 // needsBase tells whether an image is a clone of one that has no dump yet.

@@ -60,7 +60,7 @@ func (f *fitting) fit() {
 // savesNothing tells that on no limit the incremental is cheaper than the full. Where a part is kept from fulls, it is.
 func (f *fitting) savesNothing(c *choice) bool {
 	for _, l := range f.limits {
-		if l.reserve > 0 || l.cost(c.entry) > l.cost(*c.degraded) {
+		if l.reserve > 0 || l.cost(&c.entry) > l.cost(c.degraded) {
 			return false
 		}
 	}
@@ -68,7 +68,7 @@ func (f *fitting) savesNothing(c *choice) bool {
 }
 
 // exceeded gives the first limit that has no room for a dump instead of another one (nil: instead of nothing).
-func (f *fitting) exceeded(e Entry, instead *Entry) *limit {
+func (f *fitting) exceeded(e, instead *Entry) *limit {
 	for _, l := range f.limits {
 		if l.room > 0 && l.more(e, instead) > max(0, l.free(e.Level == 0)) {
 			return l
@@ -78,7 +78,7 @@ func (f *fitting) exceeded(e Entry, instead *Entry) *limit {
 }
 
 // take books a dump, n times: -1 gives it back.
-func (f *fitting) take(e Entry, n int64) {
+func (f *fitting) take(e *Entry, n int64) {
 	for _, l := range f.limits {
 		l.used += n * l.cost(e)
 	}

@@ -32,6 +32,8 @@ const (
 	margin, marginWithin = 0.01, 0.2
 	// leastGain is what a move has to gain.
 	leastGain = 1e-9
+	// leastRound is what a pass over all images has to gain for another one.
+	leastRound = 1e-6
 	// rounds bounds the passes over all images.
 	rounds = 12
 )
@@ -102,7 +104,7 @@ func (o *outlook) start() {
 		o.put(item, 1)
 	}
 	slices.SortStableFunc(behind, func(a, b *forecast) int {
-		return cmp.Or(cmp.Compare(b.c.urgency, a.c.urgency), cmp.Compare(a.fresh[0], b.fresh[0]), byName(a.c.img.DLE, b.c.img.DLE))
+		return cmp.Or(cmp.Compare(b.c.urgency, a.c.urgency), cmp.Compare(a.fresh[0], b.fresh[0]), cmp.Compare(a.c.order, b.c.order))
 	})
 	for _, item := range behind {
 		o.place(item)
@@ -157,14 +159,14 @@ func (o *outlook) level() {
 	free := slices.DeleteFunc(slices.Clone(o.items), func(item *forecast) bool { return item.first >= item.last })
 	slices.SortStableFunc(free, func(a, b *forecast) int { return cmp.Compare(b.fresh[0], a.fresh[0]) })
 	for range rounds {
-		moved := false
+		gain := 0.0
 		for _, item := range free {
-			moved = o.move(item) || moved
+			gain += o.move(item)
 		}
-		if len(free) <= swapImages {
-			moved = o.swap(free) || moved
+		if len(free) <= swapImages && o.swap(free) {
+			continue
 		}
-		if !moved {
+		if gain < leastRound {
 			break
 		}
 	}
@@ -196,22 +198,22 @@ func (o *outlook) promise(item *forecast) {
 // swapImages is up to how many images pairs are tried: beyond, single moves are fine enough.
 const swapImages = 64
 
-// move takes one full to the run where it does most good.
-func (o *outlook) move(item *forecast) bool {
-	best, gain := item.night, -leastGain
+// move takes one full to the run where it does most good, and tells how much.
+func (o *outlook) move(item *forecast) float64 {
+	best, gain := item.night, leastGain
 	for run := item.first; run <= item.last; run++ {
 		if run == item.night {
 			continue
 		}
-		if level, price := o.delta(item, run); level+price < gain && (run > 0 || o.fitsTonight(item)) {
-			best, gain = run, level+price
+		if less := -o.delta(item, run); less > gain && (run > 0 || o.fitsTonight(item)) {
+			best, gain = run, less
 		}
 	}
 	if best == item.night {
-		return false
+		return 0
 	}
 	o.shift(item, best)
-	return true
+	return gain
 }
 
 // swap exchanges the runs of two fulls.
@@ -223,10 +225,9 @@ func (o *outlook) swap(free []*forecast) bool {
 				continue
 			}
 			was, other := a.night, b.night
-			level, price := o.delta(a, other)
+			more := o.delta(a, other)
 			o.shift(a, other)
-			level2, price2 := o.delta(b, was)
-			if level+level2+price+price2 < -leastGain {
+			if more+o.delta(b, was) < -leastGain {
 				o.shift(b, was)
 				if was > 0 && other > 0 || o.tonightHolds() {
 					moved = true
@@ -245,7 +246,8 @@ func (o *outlook) fitsTonight(item *forecast) bool {
 	if o.room == 0 && len(o.fit.limits) == 1 {
 		return true
 	}
-	return o.fit.exceeded(item.c.asFull(), &item.c.entry) == nil && (o.room == 0 || o.bytes[0]+item.fresh[0]-item.waiting[0] <= o.room)
+	full := item.c.asFull()
+	return o.fit.exceeded(&full, &item.c.entry) == nil && (o.room == 0 || o.bytes[0]+item.fresh[0]-item.waiting[0] <= o.room)
 }
 
 // asFull is the entry of a full made early.
@@ -269,22 +271,25 @@ func (o *outlook) shift(item *forecast, run int) {
 		if tonight {
 			n = -1
 		}
-		o.fit.take(item.c.asFull(), n)
-		o.fit.take(item.c.entry, -n)
+		full := item.c.asFull()
+		o.fit.take(&full, n)
+		o.fit.take(&item.c.entry, -n)
 	}
 	item.night = run
 	o.put(item, 1)
 }
 
 // delta is by how much the outlook changes when a full moves: how level it is, and the price in bytes and promotions.
-func (o *outlook) delta(item *forecast, to int) (level, price float64) {
+func (o *outlook) delta(item *forecast, to int) float64 {
 	from := item.night
-	price = o.price(item, to) - o.price(item, from)
+	sum := o.price(item, to) - o.price(item, from)
 	for run := max(0, min(from, to)); run < len(o.bytes); run++ {
 		more := item.in(run, to) - item.in(run, from)
-		level += o.cost(run, o.bytes[run]+more, o.seconds[run]+more*item.seconds) - o.cost(run, o.bytes[run], o.seconds[run])
+		if more != 0 {
+			sum += o.cost(run, o.bytes[run]+more, o.seconds[run]+more*item.seconds) - o.cost(run, o.bytes[run], o.seconds[run])
+		}
 	}
-	return level, price
+	return sum
 }
 
 // price of a full in a run: the bytes that it costs in the long term, and that it is early at all.

@@ -170,7 +170,7 @@ func checkRoom(t *rapid.T, in scheduler.Input, plan scheduler.Plan) {
 		total += cost(c, c.BacklogBytes)
 	}
 	if total != plan.TotalBytes {
-		t.Errorf("plan says %d bytes, its entries take %d", plan.TotalBytes, total)
+		t.Errorf("plan says %d bytes, its entries take %d\n%s", plan.TotalBytes, total, text(plan))
 	}
 	if c.Volumes > 0 && total > plan.CapacityBytes {
 		t.Errorf("%d bytes planned for %d\n%s", total, plan.CapacityBytes, text(plan))

@@ -27,7 +27,7 @@ func (f *fitting) bumpables(urgent bool) []bumpable {
 	var can []bumpable
 	for _, c := range f.choices {
 		if e, ok := c.bumpEarly(urgent); ok {
-			can = append(can, bumpable{c, e, f.limits[0].cost(c.entry) - f.limits[0].cost(e)})
+			can = append(can, bumpable{c, e, f.limits[0].cost(&c.entry) - f.limits[0].cost(&e)})
 		}
 	}
 	slices.SortStableFunc(can, func(a, b bumpable) int { return cmp.Compare(b.saving, a.saving) })
@@ -38,7 +38,7 @@ func (f *fitting) bumpables(urgent bool) []bumpable {
 func (f *fitting) squeeze() {
 	for _, c := range f.choices {
 		if c.dropped == "" {
-			f.take(c.entry, 1)
+			f.take(&c.entry, 1)
 		}
 	}
 	if f.full() {
@@ -46,8 +46,8 @@ func (f *fitting) squeeze() {
 			if !f.full() {
 				break
 			}
-			f.take(b.c.entry, -1)
-			f.take(b.entry, 1)
+			f.take(&b.c.entry, -1)
+			f.take(&b.entry, 1)
 			f.squeezed = append(f.squeezed, bumpable{b.c, b.c.entry, b.saving})
 			b.c.entry = b.entry
 		}
@@ -65,11 +65,11 @@ func (o *outlook) ease() {
 		if c.dropped != "" || c.entry.Level != b.entry.Level+1 || c.putOff {
 			continue
 		}
-		o.fit.take(c.entry, -1)
-		o.fit.take(b.entry, 1)
+		o.fit.take(&c.entry, -1)
+		o.fit.take(&b.entry, 1)
 		if !o.tonightHolds() { // what waits to be flushed keeps its room
-			o.fit.take(b.entry, -1)
-			o.fit.take(c.entry, 1)
+			o.fit.take(&b.entry, -1)
+			o.fit.take(&c.entry, 1)
 			continue
 		}
 		o.bytes[0] += float64(b.saving)
@@ -92,8 +92,8 @@ func (o *outlook) relieve() {
 		if float64(b.saving) > 1.5*(o.bytes[0]-o.meanBytes) {
 			continue
 		}
-		o.fit.take(b.c.entry, -1)
-		o.fit.take(b.entry, 1)
+		o.fit.take(&b.c.entry, -1)
+		o.fit.take(&b.entry, 1)
 		o.bytes[0] -= float64(b.saving)
 		o.seconds[0] += b.entry.Seconds - b.c.entry.Seconds
 		b.c.entry = b.entry
