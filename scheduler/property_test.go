@@ -230,7 +230,8 @@ func isLater(e scheduler.Entry, plan scheduler.Plan) bool {
 }
 
 // hadNoPlace tells whether there is a dump that has a place in the larger room, but none in the smaller one: an incremental even as
-// the only dump of the run, a full even with nothing before it but incrementals.
+// the only dump of the run, a full that is all an image can have even with nothing but incrementals before it, one that is
+// due even as the only one of these.
 func hadNoPlace(small, large scheduler.Input, less scheduler.Plan) bool {
 	free := large
 	free.Capacity.Volumes, free.Window.Length = 0, 0
@@ -266,7 +267,7 @@ func hasPlace(in scheduler.Input, plan scheduler.Plan, want scheduler.Entry) boo
 		if e.Degraded != nil && e.Degraded.StoredBytes < e.StoredBytes {
 			e = *e.Degraded
 		}
-		if want.Level == 0 && !only && e.DLE != want.DLE {
+		if want.Level == 0 && (!only || want.Degraded != nil) && e.DLE != want.DLE {
 			room, seconds = room-cost(c, e.StoredBytes), seconds-e.Seconds
 		}
 	}
