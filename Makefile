@@ -5,13 +5,14 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 10s
 BENCH    ?= .
 TIMEOUT  ?= 9m
+SWEEP    ?= full
 IMAGES   ?=
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 PROGRAM  ?= bin/holdfast
 
 .DEFAULT_GOAL := build
-.PHONY: help build install run tools test race sweep fuzz lint fmt fmt-check vet bench micro golden check
+.PHONY: help build install run tools test test-live race sweep fuzz lint fmt fmt-check vet bench micro golden check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -44,12 +45,15 @@ tools: ## install the outside programs of tests and demo, or say which are missi
 test: tools ## all tests
 	$(GO) test -timeout $(TIMEOUT) ./...
 
+test-live: tools ## the tests that run virtual machines, containers and daemons for real
+	HOLDFAST_LIVE=1 $(GO) test -count=1 -timeout 30m -run '^TestLive' $$(grep -rl --include='*_test.go' '^func TestLive' . | xargs -n 1 dirname | sort -u)
+
 race: tools ## all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
 
-sweep: ## every point of the sweeps (of sites with several storages a share) and thousands of histories; some twenty minutes
-	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run 'TestFaults|TestCrashes' ./scheduler/run ./vtape/s3
-	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run TestHistories ./scheduler/retention
+sweep: ## the sweeps at every point, an hour; SWEEP=one: those of nights with one storage alone
+	HOLDFAST_SWEEP=$(SWEEP) $(GO) test -count=1 -timeout 80m -run 'TestFaults|TestCrashes' ./scheduler/run ./vtape/s3
+	HOLDFAST_SWEEP=$(SWEEP) $(GO) test -count=1 -timeout 60m -run TestHistories ./scheduler/retention
 
 fuzz: tools ## every fuzz target for FUZZTIME=10s
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's,/[^/]*:func , ,' | sort -u | { set -e; \

@@ -107,6 +107,23 @@ type DumpFailed struct {
 	Retry bool `json:"retry,omitempty"`
 }
 
+// DumpWaits is why a dump is not begun yet; recorded whenever that changes. Reason is one of Amanda's words, as "no-bandwidth".
+type DumpWaits struct {
+	DLE    DLE    `json:"dle"`
+	Reason string `json:"reason"`
+	Text   string `json:"text"`
+}
+
+// DriverState is why no more dumps run than do; recorded whenever that changes. Reason is "not-idle" when none waits.
+type DriverState struct {
+	Reason string `json:"reason"`
+	Text   string `json:"text,omitempty"`
+	// Running dumps, Waiting ones, Idle dumpers.
+	Running int `json:"running"`
+	Waiting int `json:"waiting"`
+	Idle    int `json:"idle"`
+}
+
 // VolumeStarted is a volume labelled and opened for writing.
 type VolumeStarted struct {
 	Storage string `json:"storage"`
@@ -257,6 +274,8 @@ func (DumpStarted) Kind() string    { return "dump-started" }
 func (DumpProgress) Kind() string   { return "dump-progress" }
 func (DumpFinished) Kind() string   { return "dump-finished" }
 func (DumpFailed) Kind() string     { return "dump-failed" }
+func (DumpWaits) Kind() string      { return "dump-waits" }
+func (DriverState) Kind() string    { return "driver-state" }
 func (VolumeStarted) Kind() string  { return "volume-started" }
 func (PartWritten) Kind() string    { return "part-written" }
 func (CopyFinished) Kind() string   { return "copy-finished" }
@@ -280,6 +299,8 @@ var eventDecoders = map[string]func([]byte) (EventBody, error){
 	DumpProgress{}.Kind():   decode[DumpProgress],
 	DumpFinished{}.Kind():   decode[DumpFinished],
 	DumpFailed{}.Kind():     decode[DumpFailed],
+	DumpWaits{}.Kind():      decode[DumpWaits],
+	DriverState{}.Kind():    decode[DriverState],
 	VolumeStarted{}.Kind():  decode[VolumeStarted],
 	PartWritten{}.Kind():    decode[PartWritten],
 	CopyFinished{}.Kind():   decode[CopyFinished],
@@ -293,6 +314,7 @@ var eventDecoders = map[string]func([]byte) (EventBody, error){
 	HoldingLeft{}.Kind():    decode[HoldingLeft],
 	NextVolumes{}.Kind():    decode[NextVolumes],
 	RunFinished{}.Kind():    decode[RunFinished],
+	HookFinished{}.Kind():   decode[HookFinished],
 }
 
 func decode[T EventBody](data []byte) (EventBody, error) {

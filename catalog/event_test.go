@@ -17,7 +17,7 @@ import (
 // bodies holds one of each kind; TestEventKinds sees to it that none is forgotten.
 var bodies = []catalog.EventBody{
 	catalog.RunStarted{}, catalog.Planned{}, catalog.Skipped{}, catalog.PlanFinished{}, catalog.DumpStarted{}, catalog.DumpProgress{},
-	catalog.DumpFinished{}, catalog.DumpFailed{}, catalog.VolumeStarted{}, catalog.PartWritten{}, catalog.CopyFinished{}, catalog.CopyFailed{},
+	catalog.DumpFinished{}, catalog.DumpFailed{}, catalog.DumpWaits{}, catalog.DriverState{}, catalog.VolumeStarted{}, catalog.PartWritten{}, catalog.CopyFinished{}, catalog.CopyFailed{},
 	catalog.VolumeFinished{}, catalog.MediaError{}, catalog.VolumeDegraded{}, catalog.StorageChanged{}, catalog.Degraded{}, catalog.Note{}, catalog.HoldingLeft{}, catalog.NextVolumes{}, catalog.RunFinished{},
 }
 

@@ -14,22 +14,27 @@ type Config struct {
 	// Warnings are things that are allowed but seldom meant, each with its place in the file.
 	Warnings []string `yaml:"-" json:"-"`
 
-	Org          string              `yaml:"org" doc:"Name of the site, in reports and the subjects of mails."`
-	State        string              `yaml:"state" jsonschema:"required" doc:"Directory of the catalog, the block maps and the lock. It belongs on another disk than the images."`
-	MailTo       []string            `yaml:"mailto" doc:"Addresses that get the report of each run; none: no mail."`
-	Mail         Mail                `yaml:"mail" doc:"How the report is mailed."`
-	SendReportOn ReportOn            `yaml:"send-report-on" doc:"Which reports are mailed: of all runs, of those with anything strange or worse, of those with an error, or never."`
-	DumpCycle    Days                `yaml:"dump-cycle" doc:"Each image gets a full dump within this many calendar days; 1d: one each night."`
-	RunsPerCycle int                 `yaml:"runs-per-cycle" doc:"Runs within a dump cycle; 0: one a day."`
-	Window       Window              `yaml:"window,omitempty" doc:"Time of day in which runs shall work, such as 01:00-06:00. No more is planned than fits it by the times that earlier dumps took. Without it there is no limit."`
-	InParallel   int                 `yaml:"in-parallel" doc:"Images dumped at the same time."`
-	Bump         Bump                `yaml:"bump" doc:"When an incremental dump goes one level up."`
-	Holding      []Holding           `yaml:"holding" doc:"Holding disks: dumps are kept there until they are on a volume; none: dumps go straight to a volume, one at a time."`
-	Storage      map[string]Storage  `yaml:"storage" jsonschema:"required" doc:"Where dumps go, by name."`
-	Reserve      int                 `yaml:"reserve" doc:"Percent of the holding disks kept for incrementals while no volume can be written: fulls are held there only as far as the rest goes."`
-	Autoflush    bool                `yaml:"autoflush" doc:"A run also writes what earlier runs left on the holding disks."`
-	DumpTypes    map[string]DumpType `yaml:"dump-types" doc:"Named sets of settings for DLEs. A type takes what it does not set from the one it inherits, or else from the type 'default'."`
-	DLEs         []DLE               `yaml:"dles" doc:"The disk list: one entry for each image to back up."`
+	Org          string               `yaml:"org" doc:"Name of the site, in reports and the subjects of mails."`
+	State        string               `yaml:"state" jsonschema:"required" doc:"Directory of the catalog, the block maps and the lock. It belongs on another disk than the images."`
+	MailTo       []string             `yaml:"mailto" doc:"Addresses that get the report of each run; none: no mail."`
+	Mail         Mail                 `yaml:"mail" doc:"How the report is mailed."`
+	SendReportOn ReportOn             `yaml:"send-report-on" doc:"Which reports are mailed: of all runs, of those with anything strange or worse, of those with an error, or never."`
+	DumpCycle    Days                 `yaml:"dump-cycle" doc:"Each image gets a full dump within this many calendar days; 1d: one each night."`
+	RunsPerCycle int                  `yaml:"runs-per-cycle" doc:"Runs within a dump cycle; 0: one a day."`
+	Window       Window               `yaml:"window,omitempty" doc:"Time of day in which runs shall work, such as 01:00-06:00. No more is planned than fits it by the times that earlier dumps took. After its end no dump is begun, and a full that would outlast it gives way to an incremental. Without it there is no limit."`
+	InParallel   int                  `yaml:"in-parallel" doc:"Images dumped at the same time."`
+	DumpOrder    DumpOrder            `yaml:"dump-order" doc:"A letter for each image dumped at the same time, by which it is chosen within its priority: s or S for the smallest or largest first, t or T for the shortest or longest, b or B for the lowest or highest rate. Those beyond the end go by T."`
+	Datastores   map[string]Datastore `yaml:"datastores,omitempty" doc:"What images lie on, by name, with a limit."`
+	Interfaces   map[string]Interface `yaml:"interfaces,omitempty" doc:"Lines that images are read over, by name, with a limit."`
+	Bump         Bump                 `yaml:"bump" doc:"When an incremental dump goes one level up."`
+	Holding      []Holding            `yaml:"holding" doc:"Holding disks: dumps are kept there until they are on a volume; none: dumps go straight to a volume, one at a time."`
+	Storage      map[string]Storage   `yaml:"storage" jsonschema:"required" doc:"Where dumps go, by name."`
+	Reserve      int                  `yaml:"reserve" doc:"Percent of the holding disks kept for incrementals while no volume can be written: fulls are held there only as far as the rest goes."`
+	Autoflush    bool                 `yaml:"autoflush" doc:"A run also writes what earlier runs left on the holding disks."`
+	DumpTypes    map[string]DumpType  `yaml:"dump-types" doc:"Named sets of settings for DLEs. A type takes what it does not set from the one it inherits, or else from the type 'default'."`
+	Hooks        []Hook               `yaml:"hooks,omitempty" doc:"Programs that are run before and after something."`
+	Hosts        []Host               `yaml:"hosts,omitempty" doc:"What is set for all disks of one virtual machine."`
+	DLEs         []DLE                `yaml:"dles" doc:"The disk list: one entry for each image to back up."`
 }
 
 // Mail says how reports are mailed: by SMTP if SMTP is set, else by the sendmail program.
@@ -76,6 +81,12 @@ type DumpType struct {
 	SkipFull   bool        `yaml:"skip-full,omitempty" doc:"No dump in runs in which a full is due, for images whose fulls are made elsewhere. The first dump is a full all the same."`
 	SkipIncr   bool        `yaml:"skip-incr,omitempty" doc:"No dump in runs in which no full is made."`
 	Tags       []string    `yaml:"tags" doc:"Words by which a storage may choose these DLEs."`
+	Hooks      []Hook      `yaml:"hooks,omitempty" doc:"Hooks of these DLEs, with dle- in their words; as with every key, those of the inherited type are replaced."`
+	MaxDumps   int         `yaml:"max-dumps" doc:"Dumps at the same time on one host."`
+	Start      Clock       `yaml:"start,omitempty" doc:"Time of day before which no dump is begun, such as 03:30."`
+	Timeout    Duration    `yaml:"dump-timeout" doc:"A dump that makes no progress for so long is ended; 0s: never."`
+	Retries    int         `yaml:"retries" doc:"Further attempts within the run at a dump whose failure may pass, as one of the connection or a timeout."`
+	RetryDelay Duration    `yaml:"retry-delay" doc:"How long after a failure the next attempt is made."`
 	Holding    HoldingUse  `yaml:"holding" doc:"Use of the holding disk: if there is room (auto), required, or never."`
 }
 

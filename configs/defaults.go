@@ -34,6 +34,7 @@ func defaultConfig() Config {
 		SendReportOn: ReportAll,
 		DumpCycle:    7,
 		InParallel:   4,
+		DumpOrder:    "ttt",
 		Bump:         Bump{Size: 10 * MiB, Mult: 1.5, Days: 2},
 		Reserve:      defaultReserve,
 		Autoflush:    true,
@@ -45,6 +46,8 @@ func (h *Holding) defaults() { h.Chunk = 1 * GiB }
 func (s *Storage) defaults() {
 	s.Device, s.RunVolumes, s.ParallelWrite, s.TaperAlgorithm = DeviceDir, 1, 1, TaperFirst
 }
+
+func (d *Datastore) defaults() { d.MaxDumps = 1 }
 
 func (m *Member) defaults() { m.Device = DeviceDir }
 
@@ -59,6 +62,7 @@ func builtinType(c *Config) DumpType {
 	return DumpType{
 		Name: defaultType, Compress: CompressDefault, Strategy: StrategyStandard, Priority: PriorityMedium,
 		DumpCycle: c.DumpCycle, Bump: c.Bump, MaxLevel: int(catalog.MaxLevel), Holding: HoldingAuto,
+		MaxDumps: 1, Timeout: 30 * minute, Retries: 1, RetryDelay: 5 * minute,
 	}
 }
 

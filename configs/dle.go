@@ -10,16 +10,29 @@ import (
 
 // DLE is a disk list entry: one image to back up.
 type DLE struct {
-	VM       string   `yaml:"vm" jsonschema:"required" doc:"Name of the virtual machine, one word; what Amanda calls the host."`
-	Disk     string   `yaml:"disk" doc:"Name of its disk."`
-	Image    string   `yaml:"image" jsonschema:"required" doc:"The image: a file or a block device."`
-	Format   Format   `yaml:"format" jsonschema:"required" doc:"Format of the image. It is never guessed: a guest could write anything into a raw image."`
-	Type     string   `yaml:"type" doc:"Dump type."`
-	Tags     []string `yaml:"tags,omitempty" doc:"Further words by which a storage may choose this DLE, beside those of its dump type."`
-	BaseName string   `yaml:"base,omitempty" doc:"Another DLE, VM or VM:DISK, whose image this one is a linked clone or a drifted copy of: the base is dumped once, and this one as what differs."`
+	VM        string   `yaml:"vm" jsonschema:"required" doc:"Name of the virtual machine, one word; what Amanda calls the host."`
+	Disk      string   `yaml:"disk" doc:"Name of its disk."`
+	Image     string   `yaml:"image" jsonschema:"required" doc:"The image: a file or a block device."`
+	Format    Format   `yaml:"format" jsonschema:"required" doc:"Format of the image. It is never guessed: a guest could write anything into a raw image."`
+	Type      string   `yaml:"type" doc:"Dump type."`
+	Host      string   `yaml:"host,omitempty" doc:"The machine that the image is read from, such as a hypervisor, for max-dumps and for failures of connection; without it, the virtual machine itself."`
+	Spindle   string   `yaml:"spindle,omitempty" doc:"Name of the disk of that host on which the image lies: of one spindle only one image is dumped at a time."`
+	Datastore string   `yaml:"datastore,omitempty" doc:"Name of the datastore on which the image lies."`
+	Interface string   `yaml:"interface,omitempty" doc:"Name of the interface over which the image is read."`
+	Tags      []string `yaml:"tags,omitempty" doc:"Further words by which a storage may choose this DLE, beside those of its dump type."`
+	BaseName  string   `yaml:"base,omitempty" doc:"Another DLE, VM or VM:DISK, whose image this one is a linked clone or a drifted copy of: the base is dumped once, and this one as what differs."`
+	Hooks     []Hook   `yaml:"hooks,omitempty" doc:"Hooks of this DLE, beside those of its dump type, with dle- in their words."`
 
 	// Base is the DLE that BaseName means; nil for none.
 	Base *catalog.DLE `yaml:"-" json:"-"`
+}
+
+// Reader is the host that the image is read from.
+func (d DLE) Reader() string {
+	if d.Host != "" {
+		return d.Host
+	}
+	return d.VM
 }
 
 // Name gives the entry's name.

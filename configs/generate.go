@@ -46,7 +46,7 @@ func Generate(o GenerateOptions) []byte {
 	f := fitted(o)
 	writeRoom(&b, o, f)
 	writeHolding(&b, o, f)
-	fmt.Fprintf(&b, generatedStorage, quoted(o.Vtapes), f.slots, f.volume, quoted(labelOf(o.Org)), f.runVolumes)
+	fmt.Fprintf(&b, generatedStorage, quoted(o.Vtapes), f.slots, f.volume, quoted(labelOf(o.Org)), f.runVolumes, f.window())
 	b.WriteString(generatedTypes)
 	writeDLEs(&b, o.Images)
 	return []byte(b.String())
@@ -84,7 +84,7 @@ const generatedStorage = `storage:
     label: %s
     # Vtapes that one run may fill.
     run-volumes: %d
-
+%s
 `
 
 const generatedTypes = `dump-types:
@@ -107,6 +107,16 @@ type fit struct {
 	slots, runVolumes      int
 	// enough tells that all images in full fit into one run.
 	enough bool
+}
+
+// window gives the lines about the recovery window: a cycle of it wants the fulls of two cycles on the vtapes, and room for the
+// nights between them.
+func (f fit) window() string {
+	const text = "recovery-window: 7d"
+	if int64(f.slots)*int64(f.volume) >= 4*f.usedBytes {
+		return "    # Every night of this many days can be restored. Without it only the latest state of each image is sure to stay.\n    " + text + "\n"
+	}
+	return "    # Every night of this many days could be restored if there were room for two fulls of each image and the nights between.\n    # " + text + "\n"
 }
 
 // fitted shares out nine tenths of what is free: a quarter at most for the holding disk, the rest in vtapes. A vtape

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -122,7 +123,7 @@ func TestDefaults(t *testing.T) {
 	want := &configs.Config{
 		Path: "/etc/holdfast/hf.yaml", Org: "holdfast", State: "/etc/holdfast/s",
 		Mail:         configs.Mail{SMTP: "mail.example.org:25", TLS: configs.TLSMandatory},
-		SendReportOn: configs.ReportAll, DumpCycle: 7, InParallel: 4, Bump: bump, Reserve: 30, Autoflush: true,
+		SendReportOn: configs.ReportAll, DumpCycle: 7, InParallel: 4, DumpOrder: "ttt", Bump: bump, Reserve: 30, Autoflush: true,
 		Storage: map[string]configs.Storage{"v": {
 			Name: "v", Device: configs.DeviceDir, Path: "/etc/holdfast/v", Slots: 9, VolumeSize: 4 * configs.MiB,
 			PartSize: 1 * configs.MiB, Label: "V-%%", RunVolumes: 1, ParallelWrite: 1, TaperAlgorithm: configs.TaperFirst,
@@ -130,6 +131,7 @@ func TestDefaults(t *testing.T) {
 		DumpTypes: map[string]configs.DumpType{"default": {
 			Name: "default", Compress: configs.CompressDefault, Strategy: configs.StrategyStandard,
 			Priority: configs.PriorityMedium, DumpCycle: 7, Bump: bump, MaxLevel: 9, Holding: configs.HoldingAuto,
+			MaxDumps: 1, Timeout: configs.Duration(30 * time.Minute), Retries: 1, RetryDelay: configs.Duration(5 * time.Minute),
 		}},
 		DLEs: []configs.DLE{{VM: "a", Disk: "disk0", Image: "/etc/holdfast/i", Format: configs.FormatRaw, Type: "default"}},
 	}
@@ -165,6 +167,7 @@ dles:
 		Name: "default", Compress: configs.CompressDefault, Encrypt: configs.Encrypt{Recipients: "/all", Program: "/bin/age"},
 		Strategy: configs.StrategyStandard, Priority: configs.PriorityHigh, DumpCycle: 14,
 		Bump: configs.Bump{Size: 5 * configs.MiB, Mult: 1.5, Days: 2}, MaxLevel: 9, Holding: configs.HoldingAuto,
+		MaxDumps: 1, Timeout: configs.Duration(30 * time.Minute), Retries: 1, RetryDelay: configs.Duration(5 * time.Minute),
 	}
 	archive := deflt
 	archive.Name, archive.Compress, archive.Encrypt.Recipients = "archive", configs.CompressBest, "/c/keys"

@@ -15,12 +15,13 @@ type section struct {
 
 func sections() []section {
 	c := defaultConfig()
-	holding, storage, member, selection, dle := Holding{}, Storage{}, Member{}, Selection{}, DLE{}
+	holding, storage, member, selection, dle, hook := Holding{}, Storage{}, Member{}, Selection{}, DLE{}, Hook{}
 	holding.defaults()
 	storage.defaults()
 	member.defaults()
 	selection.defaults()
 	dle.defaults()
+	hook.defaults()
 	return []section{
 		{"The file", "", c},
 		{"mail", "", Mail{Sendmail: defaultSendmail}},
@@ -33,6 +34,8 @@ func sections() []section {
 		{"storage.NAME.vault", "", Vault{Dumps: VaultAll}},
 		{"dump-types.NAME", "A type takes what it does not set from the one it inherits, or else from the type `default`, which always is there.", builtinType(&c)},
 		{"dump-types.NAME.encrypt", "", Encrypt{Program: defaultProgram}},
+		{"hooks, a list", "How hooks are run and what they are told is in [hooks.md](hooks.md).", hook},
+		{"hosts, a list", "", Host{}},
 		{"dles, a list", "", dle},
 	}
 }
@@ -88,8 +91,14 @@ func takes(t reflect.Type) string {
 		return "size"
 	case Days:
 		return "days"
+	case Clock:
+		return "time of day"
+	case DumpOrder:
+		return "letters"
 	case Window:
 		return "times of day"
+	case Duration:
+		return "time"
 	case Priority:
 		return "`" + strings.Join(priorityWords, "`, `") + "` or number"
 	case Encrypt:

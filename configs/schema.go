@@ -43,6 +43,12 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		}}
 	case Days:
 		return &jsonschema.Schema{Type: "string", Pattern: daysForm.String()}
+	case Duration:
+		return &jsonschema.Schema{Type: "string", Pattern: durationForm.String()}
+	case Clock:
+		return &jsonschema.Schema{Type: "string", Pattern: clockForm.String()}
+	case DumpOrder:
+		return &jsonschema.Schema{Type: "string", Pattern: dumpOrderForm.String()}
 	case Window:
 		return &jsonschema.Schema{Type: "string", Pattern: windowForm.String()}
 	case Priority:

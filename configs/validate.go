@@ -42,6 +42,8 @@ func validate(c *Config, d *decoder) {
 		k.dumpType(join(typesPath, name), c.DumpTypes[name])
 	}
 	k.dles()
+	k.driver()
+	k.hooks()
 }
 
 // must notes a fault unless ok.

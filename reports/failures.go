@@ -109,7 +109,7 @@ func ExitStatus(r Report) int {
 	if r.Head.Status == RunAborted || r.Head.Cancelled {
 		status |= exitError
 	}
-	if len(r.Strange) > 0 {
+	if len(r.Strange)+len(r.strangeHooks()) > 0 {
 		status |= exitStrange
 	}
 	for _, f := range r.Failures {

@@ -39,6 +39,7 @@ func (n *night) report(unfinished RunStatus) Report {
 		r.Summary = append(r.Summary, n.row(t, r.Head.Status))
 	}
 	slices.SortStableFunc(r.Details, func(a, b Detail) int { return cmp.Compare(a.Status, b.Status) })
+	r.Hooks = n.telling()
 	r.Failures = n.failures(r.Head.Status)
 	r.Statistics = n.statistics()
 	r.Head.ExitStatus = ExitStatus(r)

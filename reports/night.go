@@ -21,11 +21,13 @@ type night struct {
 	trails      map[dumpKey]*trail
 	storages    []*StorageUse
 	states      []catalog.StorageChanged // the latest of each storage, the main one first
+	driver      *catalog.DriverState     // the latest
 	degraded    string                   // why the run went on without volumes; empty when it did not
 	volumes     []*VolumeUse
 	mediaErrors []catalog.MediaError
 	notes       []ProgramNote
 	problems    []ProgramNote
+	hooks       []catalog.HookFinished
 	left        *catalog.HoldingLeft
 	held        map[dumpKey]int64 // stored bytes of what left lists
 }
@@ -46,6 +48,7 @@ type trail struct {
 	finished *catalog.DumpFinished
 	progress catalog.DumpProgress
 	failed   []catalog.DumpFailed
+	waits    catalog.DumpWaits // the latest, while it waits
 	copies   []*copyTrail
 	// toVolume tells that the latest attempt went straight to a volume.
 	toVolume bool
@@ -75,6 +78,8 @@ func gather(run catalog.Run, events []catalog.Event) *night {
 			n.note(b)
 		case catalog.HoldingLeft:
 			n.left = &b
+		case catalog.HookFinished:
+			n.hooks = append(n.hooks, b)
 		default:
 			n.planEvent(b)
 			n.dumpEvent(e.At, b)
@@ -121,8 +126,14 @@ func (n *night) dumpEvent(at time.Time, body catalog.EventBody) {
 	switch b := body.(type) {
 	case catalog.DumpStarted:
 		t := n.trail(b.DLE, b.Stamp, b.Level)
-		t.running, t.finished, t.progress = &b, nil, catalog.DumpProgress{}
+		t.running, t.finished, t.progress, t.waits = &b, nil, catalog.DumpProgress{}, catalog.DumpWaits{}
 		t.toVolume, t.changed = b.To == "volume", at
+	case catalog.DumpWaits:
+		if t := n.trails[dumpKey{b.DLE, n.run.Stamp}]; t != nil {
+			t.waits = b
+		}
+	case catalog.DriverState:
+		n.driver = &b
 	case catalog.DumpProgress:
 		if t := n.trails[dumpKey{b.DLE, n.run.Stamp}]; t != nil {
 			t.progress = b

@@ -11,17 +11,19 @@ const SchemaVersion = 1
 
 // Report is everything that is to be said about a run. All sizes are bytes, all durations seconds.
 type Report struct {
-	Version    int           `json:"version"`
-	Head       Head          `json:"head"`
-	Storages   []StorageUse  `json:"storages"`
-	Failures   []Failure     `json:"failures"`
-	Strange    []DumpRef     `json:"strange"`
-	Statistics Statistics    `json:"statistics"`
-	Usage      []VolumeUse   `json:"usage"`
-	Details    []Detail      `json:"details"`
-	Notes      []ProgramNote `json:"notes"`
-	Summary    []Row         `json:"summary"`
-	Holding    HoldingUse    `json:"holding"`
+	Version    int          `json:"version"`
+	Head       Head         `json:"head"`
+	Storages   []StorageUse `json:"storages"`
+	Failures   []Failure    `json:"failures"`
+	Strange    []DumpRef    `json:"strange"`
+	Statistics Statistics   `json:"statistics"`
+	Usage      []VolumeUse  `json:"usage"`
+	Details    []Detail     `json:"details"`
+	// Hooks are those that were not ok, or wrote something.
+	Hooks   []catalog.HookFinished `json:"hooks,omitempty"`
+	Notes   []ProgramNote          `json:"notes"`
+	Summary []Row                  `json:"summary"`
+	Holding HoldingUse             `json:"holding"`
 }
 
 // RunStatus tells whether a run came to its end.

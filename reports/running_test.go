@@ -42,6 +42,10 @@ func runningNight() *night {
 			catalog.DumpProgress{DLE: vm(name), Phase: phase, Done: 10 * mib, Total: 40 * mib})
 	}
 	n.parts("vault", "DAY001", "direct", 0, 1, 2*mib)
+	n.add(0, catalog.DumpWaits{DLE: vm("waits"), Reason: "no-bandwidth", Text: "interface lan is taken by other dumps"},
+		catalog.DumpWaits{DLE: vm("again"), Reason: "retry-wait", Text: "tried again at 19:14:00"},
+		catalog.DumpWaits{DLE: vm("scans"), Reason: "start-wait", Text: "an earlier wait, which is over"}, // and is not shown
+		catalog.DriverState{Reason: "no-bandwidth", Text: "interface lan is taken by other dumps", Running: 3, Waiting: 2, Idle: 1})
 	return n
 }
 

@@ -1,6 +1,8 @@
 package reports_test
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"holdfast/catalog"
@@ -96,6 +98,7 @@ var scenarios = []struct {
 	{"long", "k", longNight, 0, ""},
 	{"held", "k", heldNight, 0, "MEDIA:"},
 	{"lost", "k", lostNight, 8, "MISSING:"},
+	{"hooks", "k", hooksNight, 2 | 4, "FAIL:"},
 	{"degraded", "k", degradedNight, 16, "MEDIA: DEGRADED, 12 MiB ON THE HOLDING DISK:"},
 }
 
@@ -371,5 +374,43 @@ func degradedNight() *night {
 			{DLE: vm("web01"), Level: 1, Stamp: n.run.Stamp, Bytes: mib}}},
 		catalog.NextVolumes{Storage: "vtapes", Labels: []catalog.Label{"DAY001"}}, catalog.NextVolumes{Storage: "set", New: 1},
 		catalog.RunFinished{Seconds: 9})
+	return n
+}
+
+// hooksNight has hooks of each outcome: what was vetoed is skipped, what a pre hook failed for is failed, and the failure of a
+// post hook is strange. Those that were ok and silent are not shown.
+func hooksNight() *night {
+	n := newNight("20261105190905", "run")
+	for _, name := range []string{"web01", "web02", "db", "mail"} {
+		n.plan(name, 1, mib, "")
+	}
+	hook := func(event, vm string, outcome catalog.HookOutcome, text string, output ...string) {
+		dle := catalog.DLE{VM: vm}
+		if strings.Contains(event, "dle") {
+			dle.Disk = "disk0"
+		}
+		n.add(1, catalog.HookFinished{DLE: dle, Event: event, Hook: "quiesce it", Outcome: outcome, Text: text, Output: output, Seconds: 1})
+	}
+	hook("pre-backup", "", catalog.HookOK, "")
+	n.add(0, catalog.HookFinished{DLE: vm("web01"), Event: "post-dle-backup", Hook: "thaw", Left: "20261104190905", Outcome: catalog.HookOK,
+		Output: []string{"nothing to do"}, Dropped: 7})
+	hook("pre-dle-backup", "web01", catalog.HookVetoed, "maintenance until 6", "looking", "maintenance until 6")
+	n.add(0, catalog.Skipped{DLE: vm("web01"), Level: 1, Reason: "pre-dle-backup hook quiesce it for web01:disk0 vetoed it: maintenance until 6"})
+	hook("pre-host-backup", "db", catalog.HookFailed, "exit status 1")
+	n.add(0, catalog.DumpFailed{DLE: vm("db"), Level: 1, Stamp: n.run.Stamp, Error: "pre-host-backup hook quiesce it for db failed: exit status 1"})
+	for _, name := range []string{"mail", "web02"} {
+		n.dump(name, 1, mib, 2)
+	}
+	long := make([]string, 120)
+	for i := range long {
+		long[i] = fmt.Sprintf("line %d", i+1)
+	}
+	hook("post-dle-backup", "mail", catalog.HookFailed, "not done after 10m, and ended: line 120", long...)
+	n.add(0, catalog.VolumeStarted{Storage: "vault", Label: "DAY005", Slot: "5", Capacity: 100 * mib})
+	n.write("vault", "DAY005", "mail", 1, mib)
+	n.write("vault", "DAY005", "web02", 1, mib)
+	hook("post-backup", "", catalog.HookOK, "", "told ops@example.org\x1b[1m")
+	n.add(1, catalog.VolumeFinished{Storage: "vault", Label: "DAY005", Bytes: 2*mib + 3<<15, Files: 2}, catalog.HoldingLeft{},
+		catalog.RunFinished{Seconds: n.now.Sub(n.run.Started).Seconds()})
 	return n
 }

@@ -23,7 +23,8 @@ var words = map[reflect.Type][]any{
 		reports.FailureSkipped, reports.FailureDump, reports.FailureCopy, reports.FailureWillRetry, reports.FailureRetried},
 	reflect.TypeFor[reports.RowStatus](): {reports.RowDumped, reports.RowStrange, reports.RowFailed, reports.RowFlush, reports.RowVault, reports.RowNotFlushed,
 		reports.RowMissing, reports.RowSkipped, reports.RowPending},
-	reflect.TypeFor[catalog.Status](): {catalog.StatusOK, catalog.StatusStrange, catalog.StatusPartial, catalog.StatusFailed},
+	reflect.TypeFor[catalog.HookOutcome](): {catalog.HookOK, catalog.HookVetoed, catalog.HookFailed, catalog.HookCancelled},
+	reflect.TypeFor[catalog.Status]():      {catalog.StatusOK, catalog.StatusStrange, catalog.StatusPartial, catalog.StatusFailed},
 }
 
 // reflectSchema makes the schema from the types, so that the two cannot part.

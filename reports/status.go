@@ -14,12 +14,24 @@ type StatusReport struct {
 	// Now is the time of looking.
 	Now time.Time `json:"now"`
 	// Planning is set until the planner has decided about all DLEs.
-	Planning bool         `json:"planning"`
-	Dumps    []DumpStatus `json:"dumps"`
-	Totals   []StateTotal `json:"totals"`
-	Volumes  []VolumeUse  `json:"volumes"`
+	Planning bool `json:"planning"`
+	// Driver tells why no more dumps run than do, while the run goes on.
+	Driver  *DriverStatus `json:"driver,omitempty"`
+	Dumps   []DumpStatus  `json:"dumps"`
+	Totals  []StateTotal  `json:"totals"`
+	Volumes []VolumeUse   `json:"volumes"`
 	// Storages are those the run writes to, the main one first.
 	Storages []StorageStatus `json:"storages"`
+}
+
+// DriverStatus is what the driver waits for: Reason in a word of Amanda's, as "no-bandwidth"; "not-idle" when nothing waits.
+type DriverStatus struct {
+	Reason string `json:"reason"`
+	Text   string `json:"text"`
+	// Running dumps, Waiting ones, Idle dumpers at the time of the reason.
+	Running int `json:"running"`
+	Waiting int `json:"waiting"`
+	Idle    int `json:"idle"`
 }
 
 // StorageStatus is how a storage stands.
@@ -73,6 +85,9 @@ type DumpStatus struct {
 	// Text says why it failed or was skipped; with WillRetry it is the cause of the failure before.
 	Text      string `json:"text"`
 	WillRetry bool   `json:"will_retry"`
+	// WaitReason and WaitText are why it is not begun yet, WaitReason in the driver's words.
+	WaitReason string `json:"wait_reason,omitempty"`
+	WaitText   string `json:"wait_text,omitempty"`
 	// EstimateBytes is the planner's, Bytes the real size once it is known.
 	EstimateBytes int64 `json:"estimate_bytes"`
 	Bytes         int64 `json:"bytes"`
@@ -114,6 +129,9 @@ func Status(run catalog.Run, events []catalog.Event, now time.Time, alive bool) 
 	}
 	s := StatusReport{Version: SchemaVersion, Head: n.head(unfinished), Now: now.UTC(), Dumps: []DumpStatus{}}
 	s.Planning = !n.planned && s.Head.Status == RunRunning
+	if d := n.driver; d != nil && s.Head.Status == RunRunning {
+		s.Driver = &DriverStatus{Reason: d.Reason, Text: d.Text, Running: d.Running, Waiting: d.Waiting, Idle: d.Idle}
+	}
 	s.Volumes = deref(n.volumes)
 	for _, t := range n.sorted() {
 		s.Dumps = append(s.Dumps, n.dumpStatus(t, s.Head.Status == RunRunning))
@@ -179,6 +197,9 @@ func (n *night) dumpStatus(t *trail, running bool) DumpStatus {
 		d.State = StateFailed
 	default:
 		d.State, d.Terminated = StateWaiting, !running
+		if running {
+			d.WaitReason, d.WaitText = t.waits.Reason, t.waits.Text
+		}
 	}
 	n.copyStatus(t, &d, running)
 	return d

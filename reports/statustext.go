@@ -19,6 +19,7 @@ func StatusText(w io.Writer, s StatusReport, o TextOptions) error {
 		p.loc = time.UTC
 	}
 	p.statusHead(s)
+	p.statusDriver(s)
 	p.statusStorages(s)
 	p.statusDumps(s)
 	p.statusTotals(s)
@@ -43,6 +44,15 @@ func (p *printer) statusHead(s StatusReport) {
 	default:
 		p.printf("Running for %s (min:sec)\n", minutesSeconds(s.Now.Sub(h.Started).Seconds()))
 	}
+}
+
+// statusDriver says what the driver waits for.
+func (p *printer) statusDriver(s StatusReport) {
+	d := s.Driver
+	if d == nil || d.Waiting == 0 {
+		return
+	}
+	p.printf("Driver: %d %s wait, %s: %s\n", d.Waiting, plural(d.Waiting, "dump"), d.Reason, oneLine(d.Text))
 }
 
 // statusStorages has a line for each storage.
@@ -102,9 +112,9 @@ func (p *printer) dumpState(d DumpStatus) string {
 	switch d.State {
 	case StateWaiting:
 		if d.WillRetry {
-			return fmt.Sprintf("dump failed: %s; %swaiting for another try", oneLine(d.Text), prefix)
+			return fmt.Sprintf("dump failed: %s; %swaiting for another try%s", oneLine(d.Text), prefix, waitWords(d))
 		}
-		return prefix + "waiting for dumping"
+		return prefix + "waiting for dumping" + waitWords(d)
 	case StateScanning:
 		return prefix + "scanning" + p.done(d)
 	case StateDumping:
@@ -130,6 +140,14 @@ func (p *printer) dumpState(d DumpStatus) string {
 		words += p.clock(d.At)
 	}
 	return words
+}
+
+// waitWords says why a dump is not begun yet.
+func waitWords(d DumpStatus) string {
+	if d.WaitReason == "" {
+		return ""
+	}
+	return fmt.Sprintf(", %s: %s", d.WaitReason, oneLine(d.WaitText))
 }
 
 func (p *printer) done(d DumpStatus) string {

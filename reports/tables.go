@@ -192,11 +192,22 @@ func (p *printer) summaryLines(r Row) []summaryLine {
 	lines := []summaryLine{line}
 	for i, c := range r.Copies {
 		if i > 0 {
-			lines = append(lines, summaryLine{dumper: "VAULT"}) // Amanda's word for a further copy
+			lines = append(lines, summaryLine{dumper: copyMark(c.Storage)})
 		}
 		lines[i].copyCells(c)
 	}
 	return lines
+}
+
+// copyMark stands where the dumper's figures would, in the line of a further copy: which storage it went to. Amanda says VAULT there
+// whatever the storage is.
+func copyMark(storage string) string {
+	const widest = 14 // the two columns of the dumper
+	mark := "to " + oneLine(storage)
+	if letters := []rune(mark); len(letters) > widest {
+		mark = string(letters[:widest-1]) + "~"
+	}
+	return mark
 }
 
 func (p *printer) sizeCells(line *summaryLine, r Row) {

@@ -42,6 +42,7 @@ func Text(w io.Writer, r Report, o TextOptions) error {
 	p.holding()
 	p.details("FAILED DUMP DETAILS", catalog.StatusFailed)
 	p.details("STRANGE DUMP DETAILS", catalog.StatusStrange)
+	p.hooks()
 	p.notes()
 	p.summary()
 	p.printf("\n(brought to you by %s)\n", strings.TrimSuffix("holdfast version "+oneLine(r.Head.Version), " version "))
@@ -163,12 +164,16 @@ func (p *printer) holdingRemark() string {
 }
 
 func (p *printer) strange() {
-	if len(p.Strange) == 0 {
+	failed := p.strangeHooks()
+	if len(p.Strange)+len(failed) == 0 {
 		return
 	}
 	p.title("STRANGE DUMP SUMMARY")
 	for _, d := range p.Strange {
 		p.printf("  %s  STRANGE (see below)\n", p.dump(d))
+	}
+	for _, h := range failed {
+		p.printf("  %s  HOOK FAILED (see below)\n", hookName(h))
 	}
 }
 

@@ -205,3 +205,16 @@ func dropCopiesOn(ctx context.Context, tx *sql.Tx, label catalog.Label) error {
 	return exec(ctx, tx, `DELETE FROM copies WHERE status = 'partial' AND NOT EXISTS (SELECT 1 FROM parts
 		WHERE parts.dump = copies.dump AND parts.storage = copies.storage AND parts.write_stamp = copies.write_stamp)`)
 }
+
+// DropCopy forgets one copy, by its dump, storage and stamp, with its parts; nothing happens when it is not there.
+func (s *Store) DropCopy(ctx context.Context, c catalog.Copy) error {
+	return s.update(ctx, fmt.Sprintf("drop copy of %s in storage %s", c.Dump, c.Storage), func(tx *sql.Tx) error {
+		for _, table := range []string{"parts", "copies"} {
+			err := exec(ctx, tx, `DELETE FROM `+table+` WHERE dump = $1 AND storage = $2 AND write_stamp = $3`, c.Dump, c.Storage, c.WriteStamp)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -30,7 +30,7 @@ var exitMeanings = []struct {
 }{
 	{0, "all is well"},
 	{exitError, "an error: the command did not do its work, or `verify` or `check` found something bad, or `cleanup` could not put something right"},
-	{exitStrange, "a dump is strange: made, but something was odd, for example the image changed while it was read"},
+	{exitStrange, "a dump is strange: made, but something was odd, for example the image changed while it was read; or a hook failed"},
 	{exitFailed, "the dump of an image failed"},
 	{exitMissing, "an image that was planned has no result"},
 	{exitMedia, "trouble with the volumes: a dump was not written, or not wholly"},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"holdfast/internal/braces"
@@ -99,8 +100,10 @@ func parseSet(p mediaPlace) (mediaPlace, error) {
 	return p, nil
 }
 
-// openPlace opens a place to read. Note is told of members of parity sets that something is the matter with.
+// openPlace opens a place to read. Note is told of members of parity sets that something is the matter with, everything once:
+// a member that is missing is missing from each slot.
 func openPlace(ctx context.Context, p mediaPlace, note func(string)) (recovery.Place, error) {
+	note = once(note)
 	switch p.kind {
 	case "s3":
 		return openBucket(ctx, p)
@@ -126,8 +129,8 @@ func openSet(ctx context.Context, p mediaPlace, note func(string)) (recovery.Pla
 		}
 		members[i] = &place
 	}
-	return recovery.SetPlace(ctx, p.text, members, rait.Options{Note: func(member string, err error) {
-		note(fmt.Sprintf("%s: %s: %v", p.text, member, err))
+	return recovery.SetPlace(ctx, p.text, members, rait.Options{Note: func(_ string, err error) { // which names the member
+		note(fmt.Sprintf("%s: %v", p.text, err))
 	}})
 }
 
@@ -174,8 +177,9 @@ func bucketSlots(ctx context.Context, store *s3.Store, name string) ([]recovery.
 	return slots, nil
 }
 
-// openMedia opens the places that the words name, and reads what is on the media in them.
+// openMedia opens the places that the words name, and reads what is on the media in them. Note is told everything once.
 func openMedia(ctx context.Context, words []string, note, progress func(text string)) (*recovery.Media, error) {
+	note = once(note)
 	var places []recovery.Place
 	for _, word := range words {
 		p, err := parsePlace(word)
@@ -189,4 +193,18 @@ func openMedia(ctx context.Context, words []string, note, progress func(text str
 		places = append(places, place)
 	}
 	return recovery.OpenMedia(ctx, vfs.OS(), places, progress)
+}
+
+// once tells a text only the first time.
+func once(note func(text string)) func(text string) {
+	var mu sync.Mutex // guards told
+	told := map[string]bool{}
+	return func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !told[text] {
+			told[text] = true
+			note(text)
+		}
+	}
 }

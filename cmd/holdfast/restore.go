@@ -46,6 +46,7 @@ EXAMPLES
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the target, raw or qcow2", Value: "raw"},
 			&cli.BoolFlag{Name: "force", Usage: "replace an existing file, overwrite a block device"},
 			&cli.StringSliceFlag{Name: "from-media", Usage: "read `PLACE` without a catalog: a library's directory, a slot, a holding disk; may be given several times"},
+			&cli.BoolFlag{Name: "no-hooks", Usage: "run none of the hooks that the configuration has for restores"},
 			identityFlag(),
 			&cli.StringFlag{Name: "decrypt-with", Usage: "`PROGRAM` that decrypts a dump that Amanda encrypted, as PROGRAM -d"},
 		},
@@ -75,11 +76,13 @@ func (a *app) restore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	src, closeSite, err := a.restoreSite(c, ids)
+	src, s, err := a.restoreSite(c, ids)
 	if err != nil {
 		return err
 	}
-	defer closeSite()
+	if s != nil {
+		defer s.close()
+	}
 	src.Note = func(text string) { a.say("note", text) }
 	bar := a.progressBar("restore")
 	src.Progress = bar.update
@@ -94,16 +97,24 @@ func (a *app) restore(c *cli.Context) error {
 	if err := a.restoreMetadata(c, src, d); err != nil || c.String("to") == "" {
 		return err
 	}
-	if d.Program != catalog.ProgramImage {
-		return a.restoreNative(c, src, d)
-	}
+	return a.hookedRestore(c, s, d, func() error {
+		if d.Program != catalog.ProgramImage {
+			return a.restoreNative(c, src, d)
+		}
+		return a.restoreImage(c, src, d, bar)
+	})
+}
+
+// restoreImage writes the image that a dump is of.
+func (a *app) restoreImage(c *cli.Context, src *recovery.Site, d catalog.Dump, bar *bar) error {
+	keyGiven := len(src.Identities) > 0
 	chain, err := src.OpenChain(c.Context, d)
 	if err != nil {
-		return restoreHint(err, d, len(ids) > 0)
+		return restoreHint(err, d, keyGiven)
 	}
 	defer chain.Close()
-	if err := a.restoreChain(c, chain, format); err != nil {
-		return restoreHint(err, d, len(ids) > 0)
+	if err := a.restoreChain(c, chain, recovery.Format(c.String("format"))); err != nil {
+		return restoreHint(err, d, keyGiven)
 	}
 	bar.end()
 	fmt.Fprintf(a.stderr, "restored %s, level %d of %s, %d bytes, %s\n", d.DLE, d.Level, d.Stamp, chain.SizeBytes(), proof(chain))
@@ -186,15 +197,15 @@ func wantedDump(c *cli.Context) (recovery.Wanted, error) {
 	return w, nil
 }
 
-// restoreSite opens the catalog of the configuration, or the media named.
-func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, func(), error) {
+// restoreSite opens the catalog of the configuration, or the media named; then there is no site.
+func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, *site, error) {
 	words := c.StringSlice("from-media")
 	if len(words) == 0 {
 		s, err := a.openSite(c, toRead)
 		if err != nil {
 			return nil, nil, err
 		}
-		return s.recovery(ids), s.close, nil
+		return s.recovery(ids), s, nil
 	}
 	bar := a.progressBar("read media")
 	media, err := openMedia(c.Context, words, func(text string) { a.say("note", text) }, bar.show)
@@ -205,7 +216,7 @@ func (a *app) restoreSite(c *cli.Context, ids []age.Identity) (*recovery.Site, f
 	for _, damaged := range media.Damaged {
 		a.say("note", fmt.Sprintf("left out: %v", damaged))
 	}
-	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids, Workers: workers()}, func() {}, nil
+	return &recovery.Site{Catalog: media, FS: vfs.OS(), Device: media.Device, Identities: ids, Workers: workers()}, nil, nil
 }
 
 // restoreMetadata writes the documents that were kept with the dump, if that was asked for.

@@ -78,6 +78,7 @@ func (a *app) openSite(c *cli.Context, how access) (*site, error) {
 	s.Night = &nightly.Night{
 		Config: cfg, Store: store, FS: vfs.OS(), Source: sourceOf, Recipients: readRecipients, Now: time.Now,
 		Workers: workers(), Version: version, PID: os.Getpid(),
+		Hooks: nightly.HookProcess{Env: hookEnvironment(), Owner: owner(os.Getpid()), Alive: ownerLives},
 	}
 	a.useMedia(s)
 	s.Host, _ = os.Hostname() // the report does without

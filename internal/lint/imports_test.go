@@ -14,9 +14,9 @@ const importOrder = `
 	internal/* < catalog
 	catalog < configs, dumpers, vtape, catalog/record, catalog/sqlstore, reports, scheduler, scheduler/retention
 	scheduler, scheduler/retention < scheduler/sim
-	dumpers < dumpers/*
+	dumpers < dumpers/freeze < dumpers/*
 	vtape < vtape/dir, vtape/s3, vtape/rait, vtape/devicetest, vtape/holding, vtape/amandalog < vtape/library < vtape/taper
-	* < scheduler/recovery < scheduler/run/taping < scheduler/run < scheduler/amanda, scheduler/daemon < cmd/holdfast
+	* < scheduler/recovery, scheduler/hooks < scheduler/run/taping, scheduler/run/driving < scheduler/run < scheduler/amanda, scheduler/daemon < cmd/holdfast
 `
 
 // order is importOrder as a value: for each name what it may import directly.

@@ -190,8 +190,8 @@ func (f *source) isTable(value ast.Expr) bool {
 	switch v := value.(type) {
 	case *ast.CompositeLit:
 		return len(v.Elts) > 0
-	case *ast.SelectorExpr: // another package's table
-		return slices.Contains([]string{"encoding/binary.LittleEndian", "encoding/binary.BigEndian"}, f.refers(v))
+	case *ast.SelectorExpr: // another package's sentinel or table
+		return strings.HasPrefix(v.Sel.Name, "Err") || slices.Contains([]string{"encoding/binary.LittleEndian", "encoding/binary.BigEndian"}, f.refers(v))
 	case *ast.CallExpr:
 		if _, conversion := v.Fun.(*ast.ArrayType); conversion {
 			return true

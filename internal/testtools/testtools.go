@@ -30,3 +30,12 @@ func Lacking(t testing.TB, why string) {
 	}
 	t.Skip(why)
 }
+
+// Live skips a test that runs virtual machines, containers or daemons for real unless HOLDFAST_LIVE=1, as `make test-live`
+// sets it. Such tests are called TestLive and something.
+func Live(t testing.TB) {
+	t.Helper()
+	if os.Getenv("HOLDFAST_LIVE") != "1" {
+		t.Skip("a live test (make test-live)")
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"holdfast/configs"
 	"holdfast/dumpers"
 	"holdfast/internal/vfs"
 )
@@ -38,7 +39,7 @@ func (f *findings) add(severity Severity, hint, format string, args ...any) {
 }
 
 // Check looks at everything the night will need, and changes nothing but for a file it makes and removes in each
-// directory that must be writable.
+// directory that must be writable, and what the hooks of checks do.
 func (n *Night) Check(ctx context.Context) []Finding {
 	var f findings
 	for _, w := range n.Config.Warnings {
@@ -47,18 +48,19 @@ func (n *Night) Check(ctx context.Context) []Finding {
 	if err := n.Store.Check(ctx); err != nil {
 		f.add(SeverityError, "the catalog can be copied from a backup of the state directory", "catalog: %v", err)
 	}
-	n.checkHolding(&f)
-	n.checkLibraries(ctx, &f)
-	n.checkKeys(&f)
-	for _, d := range n.Config.DLEs {
-		info, err := n.describe(ctx, d)
-		if err != nil {
-			f.add(SeverityError, hint(err), "%s: %v", d.Name(), err)
-			continue
-		}
-		n.checkBacking(&f, d.Name().String(), d.Base != nil, info)
-	}
+	n.checkHooked(ctx, &f)
 	return f
+}
+
+// checkImage looks at an image. The error is in the findings already.
+func (n *Night) checkImage(ctx context.Context, f *findings, d configs.DLE) error {
+	info, err := n.describe(ctx, d)
+	if err != nil {
+		f.add(SeverityError, hint(err), "%s: %v", d.Name(), err)
+		return err
+	}
+	n.checkBacking(f, d.Name().String(), d.Base != nil, info)
+	return nil
 }
 
 // checkBacking warns of an overlay whose base is dumped within it, again for each overlay.

@@ -14,7 +14,9 @@ import (
 	"holdfast/dumpers"
 	"holdfast/internal/blockmap"
 	"holdfast/internal/frames"
+	"holdfast/internal/throttle"
 	"holdfast/scheduler"
+	"holdfast/scheduler/run/driving"
 	"holdfast/vtape"
 	"holdfast/vtape/holding"
 )
@@ -34,29 +36,17 @@ type dumping struct {
 	alarm string
 	// documents are what the source gave with the point of time.
 	documents map[string][]byte
+	// task is the attempt as the driver sees it, line what its image is read over; nil: no limit. ready ends the time in which
+	// it is not the source that is waited for.
+	task  *driving.Task
+	line  *throttle.Bucket
+	ready func()
 }
 
-// dump makes one dump. What goes wrong with it is recorded; the error is for what must stop the whole run.
-func (s *session) dump(ctx context.Context, e scheduler.Entry) error {
-	dle, ok := s.Config.Find(e.DLE)
-	if !ok {
-		return fmt.Errorf("%s: planned, but not in the configuration", e.DLE)
-	}
-	defer s.expect(e, -1)
-	defer s.degraded.settled(e.DLE)
-	d := &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), started: s.Now(), level: e.Level}
-	made, err := d.degradedOr(ctx, e)
-	d.base.close()
-	var fatal *catalogError
-	if errors.As(err, &fatal) {
-		return err
-	}
-	if err != nil {
-		return s.event(ctx, catalog.DumpFailed{
-			DLE: e.DLE, Level: d.level, Stamp: s.stamp, Error: err.Error(), Hint: hint(err),
-		})
-	}
-	return d.finished(ctx, made)
+// dumping gives what an attempt at a dump works with.
+func (s *session) dumping(t *driving.Task, e scheduler.Entry) *dumping {
+	dle, _ := s.Config.Find(e.DLE) // the job was made of it
+	return &dumping{session: s, dle: dle, kind: s.Config.TypeOf(dle), started: s.Now(), level: e.Level, task: t, ready: t.Patient()}
 }
 
 // degradedOr makes the dump that was planned, or what is left of it without volumes.
@@ -69,7 +59,10 @@ func (d *dumping) degradedOr(ctx context.Context, planned scheduler.Entry) (cata
 	if why != "" {
 		d.remark(why)
 	}
-	return d.make(ctx)
+	d.ready()
+	made, err := d.make(ctx)
+	d.task.Patient() // what follows are hooks
+	return made, err
 }
 
 // catalogError is a failure to record: the run cannot go on, for nothing it does would count.
@@ -112,13 +105,23 @@ func (d *dumping) make(ctx context.Context) (catalog.Dump, error) {
 	}
 	made, err := d.fromPoint(ctx, point, info)
 	if err != nil {
-		return made, errors.Join(err, point.Abort(context.WithoutCancel(ctx)))
+		return made, errors.Join(err, abort(ctx, point))
 	}
 	if err := point.Commit(context.WithoutCancel(ctx)); err != nil {
 		// The dump is good; the source keeps its older base, so the next dump is larger, not wrong.
 		made.Messages = append(made.Messages, "commit: "+err.Error())
 	}
 	return made, nil
+}
+
+// abortTime is how long a source may take to put everything back as it was. What it has not done then is reaped by the next run.
+const abortTime = 5 * time.Minute
+
+// abort forgets a point of time, also when the dump was cancelled.
+func abort(ctx context.Context, point dumpers.Point) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+	defer cancel()
+	return point.Abort(ctx)
 }
 
 func (d *dumping) fromPoint(ctx context.Context, point dumpers.Point, info dumpers.DiskInfo) (catalog.Dump, error) {
@@ -130,6 +133,7 @@ func (d *dumping) fromPoint(ctx context.Context, point dumpers.Point, info dumpe
 		return catalog.Dump{}, err
 	}
 	defer view.Close()
+	view = d.watched(ctx, view)
 	made, err := d.place(ctx, view, info)
 	if errors.Is(err, blockmap.ErrDamaged) && d.base.blockM != nil {
 		// The maps were what failed, not the image.
@@ -145,17 +149,26 @@ func (d *dumping) place(ctx context.Context, view dumpers.BlockView, info dumper
 	if err != nil {
 		return catalog.Dump{}, err
 	}
-	if d.kind.Holding != configs.HoldingNever && len(d.Config.Holding) > 0 {
+	if d.mayHold(d.kind) {
 		made, err := d.toHolding(ctx, prepared, info)
-		if !errors.Is(err, holding.ErrNoRoom) || d.kind.Holding == configs.HoldingRequired || d.options.NoTaper {
+		if !noRoom(err) || d.kind.Holding == configs.HoldingRequired || d.options.NoTaper {
 			return made, err
 		}
+		d.leaveHolding()
 		if targets := d.targets(d.id()); !able(targets) {
 			return made, fmt.Errorf("%w; %w", err, offReason(targets))
 		}
 		d.remark("holding disk has no room: dumped straight to a volume")
 	}
 	return d.toVolume(ctx, prepared, info)
+}
+
+// leaveHolding gives the room back that was reserved, for a dump that goes elsewhere.
+func (d *dumping) leaveHolding() {
+	if d.task.Room != nil {
+		d.task.Room.Release()
+		d.held.changed()
+	}
 }
 
 // prepare finds what the dump must hold. A source that was wrong about what changed gets a full, and an alarm.

@@ -22,7 +22,7 @@ func (s *session) finish(ctx context.Context, failure error) (reports.Report, er
 	} else {
 		failure = nil
 	}
-	failure = errors.Join(failure, s.leftovers(ctx))
+	failure = errors.Join(failure, s.leftovers(ctx), s.afterBackup(ctx, cancelled))
 	ended := s.Now()
 	last := catalog.RunFinished{Seconds: ended.Sub(s.started).Seconds(), Cancelled: cancelled}
 	run, err := s.Store.Run(ctx, s.stamp)

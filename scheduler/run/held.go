@@ -20,10 +20,12 @@ type heldDumps struct {
 	cond *sync.Cond // told when there may be more room, or less to wait for
 	// dumps are in the order in which they came, the oldest first.
 	dumps []*heldDump
-	// changes counts what cond was told of; filling are the dumps being written to the holding disk.
-	changes, filling int
-	// waiting are the dumps that wait for room. It is read while a writer's lock is held, so not under mu.
+	// watcher is told what cond is; nil for nobody.
+	watcher func()
+	// waiting are the dumps that wait for room in their midst; short tells that others wait for it to begin. They are read while
+	// a writer's lock is held, so not under mu.
 	waiting atomic.Int32
+	short   atomic.Bool
 }
 
 // heldDump is one of them.
@@ -44,9 +46,19 @@ func newHeldDumps() *heldDumps {
 // changed tells those who wait to look anew.
 func (h *heldDumps) changed() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.changes++
 	h.cond.Broadcast()
+	watcher := h.watcher
+	h.mu.Unlock()
+	if watcher != nil {
+		watcher()
+	}
+}
+
+// watch has f told of each change from now on; nil: nobody.
+func (h *heldDumps) watch(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watcher = f
 }
 
 func (h *heldDumps) add(d catalog.Dump, held catalog.Holding, whole bool) {
@@ -198,63 +210,4 @@ func (s *session) letGo(ctx context.Context) (bool, error) {
 	return true, errors.Join(
 		s.note(ctx, "driver", "%s left the holding disk to make room; storages that lack it get it from volumes", held.Dump),
 		s.release(ctx, held))
-}
-
-// reserve promises room on the holding disk. It lets go of dumps that are safe on volumes, and waits while others are on
-// their way there.
-func (s *session) reserve(ctx context.Context, bytes int64) (*holding.Reservation, error) {
-	for {
-		s.held.mu.Lock()
-		seen := s.held.changes
-		s.held.mu.Unlock()
-		r, err := s.holding.Reserve(bytes)
-		if err == nil || !errors.Is(err, holding.ErrNoRoom) || !s.couldHold(bytes) {
-			return r, err
-		}
-		gone, goneErr := s.letGo(ctx)
-		if goneErr != nil {
-			return nil, recorded(goneErr)
-		}
-		if !gone && !s.waitForRoom(ctx, seen) {
-			return nil, err
-		}
-	}
-}
-
-// couldHold tells whether some holding disk could take so much if it were empty.
-func (s *session) couldHold(bytes int64) bool {
-	return slices.ContainsFunc(s.holding.Usage(), func(u holding.Usage) bool { return u.Err == nil && bytes <= u.Total() })
-}
-
-// waitForRoom waits for a change since the one seen; false when none is to be expected.
-func (s *session) waitForRoom(ctx context.Context, seen int) bool {
-	s.held.waiting.Add(1)
-	defer s.held.waiting.Add(-1)
-	for _, w := range s.writers {
-		w.Poke() // no threshold counts now
-	}
-	defer context.AfterFunc(ctx, s.held.changed)()
-	s.held.mu.Lock()
-	defer s.held.mu.Unlock()
-	for s.held.changes == seen && ctx.Err() == nil {
-		if s.held.filling == 0 && !slices.ContainsFunc(s.writers, (*taping.Writer).Working) {
-			return false
-		}
-		s.held.cond.Wait()
-	}
-	return ctx.Err() == nil
-}
-
-// fill counts a dump that is being written to the holding disk; what it gives is called at its end.
-func (h *heldDumps) fill() (done func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.filling++
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.filling--
-		h.changes++
-		h.cond.Broadcast()
-	}
 }

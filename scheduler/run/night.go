@@ -21,6 +21,7 @@ import (
 	"holdfast/dumpers"
 	"holdfast/internal/vfs"
 	"holdfast/reports"
+	"holdfast/scheduler/hooks"
 	"holdfast/scheduler/run/taping"
 	"holdfast/vtape/holding"
 )
@@ -45,6 +46,8 @@ type Night struct {
 	MediaNote func(text string)
 	// Mounts calls the mount commands of storages; nil: they are not called.
 	Mounts *Mounts
+	// Hooks is what the administrator's hooks need.
+	Hooks HookProcess
 	// Workers is how many cores one dump may use; 0 for all.
 	Workers int
 }
@@ -66,6 +69,8 @@ type Options struct {
 	NoTaper bool
 	// Vault says what is copied to vaults.
 	Vault VaultOptions
+
+	estimating *estimating
 }
 
 // ErrClock: the time given lies before the latest run in the catalog.
@@ -104,6 +109,12 @@ type session struct {
 	tell func(catalog.EventBody)
 	// remaking is held while a block map is made anew.
 	remaking sync.Mutex
+	// hooks runs those of the run; around and hosts are its own and its hosts', those of backups. vetoed is set when the run's own
+	// hook has vetoed all dumps.
+	hooks  *hooks.Runner
+	around *hooks.Scope
+	hosts  *hooks.Hosts
+	vetoed bool
 }
 
 // start records the run: from here on others see it.
@@ -126,6 +137,8 @@ func (n *Night) start(ctx context.Context, o Options) (*session, error) {
 	s.degraded.admitted = map[catalog.DLE]int64{}
 	s.holding = openHolding(n.FS, n.Config)
 	s.maps = n.Maps()
+	s.hooks = n.hookRunner(stamp, "", s.recordHook)
+	s.around = s.hooks.Scope(s.subject(configs.HookRun, configs.HookBackup))
 	run := catalog.Run{Stamp: stamp, Command: o.Command, Started: started, PID: n.PID}
 	if err := n.Store.StartRun(ctx, run); err != nil {
 		return nil, err
@@ -162,7 +175,7 @@ func (s *session) fillStorages(ctx context.Context, backlogBytes int64) error {
 		if err != nil {
 			return err
 		}
-		if err := s.drive(ctx, plan); err != nil {
+		if err := s.backup(ctx, plan); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"holdfast/catalog"
 	"holdfast/dumpers"
@@ -26,7 +27,6 @@ func (d *dumping) toHolding(ctx context.Context, p *dumpers.Prepared, info dumpe
 	if err != nil {
 		return catalog.Dump{}, err
 	}
-	defer d.held.fill()()
 	header := d.header(info)
 	w, err := d.holding.Create(d.stamp, header, reservation)
 	if err != nil {
@@ -78,6 +78,9 @@ func (d *dumping) begun(ctx context.Context, to string) error {
 
 // toVolume writes the dump straight to a volume of the first of its storages that can take it; the others get it from there.
 func (d *dumping) toVolume(ctx context.Context, p *dumpers.Prepared, info dumpers.DiskInfo) (catalog.Dump, error) {
+	if err := d.task.GoDirect(ctx); err != nil {
+		return catalog.Dump{}, err
+	}
 	var made catalog.Dump
 	targets := d.targets(d.id())
 	err := fmt.Errorf("%w", offReason(targets))
@@ -112,7 +115,10 @@ func (d *dumping) toWriter(ctx context.Context, p *dumpers.Prepared, info dumper
 	out, in := io.Pipe()
 	final := make(chan vtape.Header, 1)
 	result := make(chan taping.Result, 1)
+	turn := sync.OnceFunc(d.task.Patient()) // the writer may have other work before
+	defer turn()
 	to.Add(taping.Job{Dump: d.id(), Result: result, Direct: func(t *taper.Taper) (taper.Result, error) {
+		turn()
 		if err := d.begun(ctx, "volume"); err != nil {
 			return taper.Result{}, err
 		}

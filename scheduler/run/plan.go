@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -47,11 +48,18 @@ func (s *session) plan(ctx context.Context, backlogBytes int64) (scheduler.Plan,
 		return scheduler.Plan{}, err
 	}
 	s.known.history = hist
-	plan, err := s.makePlan(ctx, s.options, hist, backlogBytes)
-	if err != nil {
+	o := s.options
+	if o.estimating, err = s.beginEstimates(ctx); err != nil {
+		return scheduler.Plan{}, err
+	}
+	plan, err := s.makePlan(ctx, o, hist, backlogBytes)
+	if err = errors.Join(err, o.estimating.end(ctx, err)); err != nil {
 		return plan, err
 	}
 	var events []catalog.EventBody
+	for _, skip := range o.estimating.skipped {
+		events = append(events, skip)
+	}
 	for _, e := range plan.Entries {
 		events = append(events, e.Event())
 	}
@@ -88,11 +96,14 @@ func (n *Night) input(ctx context.Context, o Options, hist history, backlogBytes
 	if err != nil {
 		return in, err
 	}
-	for _, d := range n.Config.DLEs {
-		if len(o.DLEs) > 0 && !slices.Contains(o.DLEs, d.Name()) {
+	for _, d := range n.chosen(o) {
+		img, planned, err := n.image(ctx, o, d, hist)
+		if err != nil {
+			return in, err
+		}
+		if !planned {
 			continue
 		}
-		img := n.image(ctx, d, hist)
 		if len(o.DLEs) > 0 {
 			img.Policy.MaxPromoteDays = -1 // a run for some images is no night to level
 		}
@@ -113,10 +124,28 @@ func (n *Night) input(ctx context.Context, o Options, hist history, backlogBytes
 	return in, ctx.Err()
 }
 
-// image shows a DLE to the planner.
-func (n *Night) image(ctx context.Context, d configs.DLE, h history) scheduler.Image {
+// chosen gives the DLEs that a run is for.
+func (n *Night) chosen(o Options) []configs.DLE {
+	if len(o.DLEs) == 0 {
+		return n.Config.DLEs
+	}
+	return slices.DeleteFunc(slices.Clone(n.Config.DLEs), func(d configs.DLE) bool { return !slices.Contains(o.DLEs, d.Name()) })
+}
+
+// image shows a DLE to the planner, unless a hook has vetoed that.
+func (n *Night) image(ctx context.Context, o Options, d configs.DLE, h history) (img scheduler.Image, planned bool, err error) {
+	img = n.asConfigured(d, h)
+	if img.Policy.Strategy == scheduler.StrategySkip {
+		return img, true, nil
+	}
+	planned, err = o.estimating.look(ctx, d, &img, func() { n.lookAt(ctx, d, h, &img) })
+	return img, planned, err
+}
+
+// asConfigured is what is known of an image without looking at it.
+func (n *Night) asConfigured(d configs.DLE, h history) scheduler.Image {
 	t := n.Config.TypeOf(d)
-	img := scheduler.Image{
+	return scheduler.Image{
 		DLE: d.Name(), Base: d.Base, Dumps: h.restorable(d.Name()),
 		Policy: scheduler.Policy{
 			CycleDays:     float64(t.DumpCycle),
@@ -126,17 +155,17 @@ func (n *Night) image(ctx context.Context, d configs.DLE, h history) scheduler.I
 			MaxPromoteDays: promoteDays(t.MaxPromote),
 		},
 	}
-	if img.Policy.Strategy == scheduler.StrategySkip {
-		return img
-	}
+}
+
+// lookAt fills in what is to be seen of an image.
+func (n *Night) lookAt(ctx context.Context, d configs.DLE, h history, img *scheduler.Image) {
 	info, err := n.describe(ctx, d)
 	if err != nil {
 		img.Unreadable = err.Error()
-		return img
+		return
 	}
 	img.AllocatedBytes, img.Overlay = info.AllocatedBytes, info.Backing != ""
 	img.MustFull = n.mustFull(info, h, img.Dumps)
-	return img
 }
 
 // promoteDays is the planner's word for it: a negative number for never.

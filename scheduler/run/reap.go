@@ -18,6 +18,9 @@ import (
 // reap puts right what an earlier run left when it was killed: sources first (thaw, unlock), then the catalog, then
 // files. What cannot be put right is told as a problem; it does not keep tonight's dumps from being made.
 func (s *session) reap(ctx context.Context) error {
+	if err := s.reapHooks(ctx); err != nil {
+		return err
+	}
 	if err := s.reapSources(ctx); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"holdfast/catalog"
@@ -406,4 +407,44 @@ func TestEraseFails(t *testing.T) {
 	}
 	s.checkDone("after the failure")
 	s.settled(3)
+}
+
+// A dump that is written twice to a storage in one run, since the first time no further volume could be found, leaves nothing of
+// the first time that the catalog does not know.
+func TestSecondAttempt(t *testing.T) {
+	yaml := strings.Replace(severalYAML(), "  direct: {", "  bare: {compress: none, holding: never}\n  direct: {", 1)
+	base := newSite(t, newImages(t, 2), strings.Replace(yaml, "{vm: web, image: /images/web, format: raw, type: plain}",
+		"{vm: web, image: /images/web, format: raw, type: bare}", 1))
+	twice := 0
+	for n, more := 1, true; more; n++ {
+		s := base.fork(t)
+		var looks atomic.Int64
+		s.fs = vfs.Wrap(s.mem, func(op vfs.Op) error {
+			if op.Kind == vfs.OpReadDir && op.Path == "/vtapes" && looks.Add(1) == int64(n) {
+				return errInjected
+			}
+			return nil
+		})
+		s.open(sqlstore.Options{})
+		r, err := s.run(t.Context(), 0, run.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		more = looks.Load() >= int64(n)
+		events, err := s.store.Events(t.Context(), r.Head.Stamp, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if failed, ok := e.Body.(catalog.CopyFailed); ok && failed.Parts > 0 && !failed.Held {
+				twice++
+			}
+		}
+		s.fs = s.mem
+		s.checkVolumes(fmt.Sprintf("look %d failed", n), s.config.MainStorage())
+		s.close()
+	}
+	if twice == 0 {
+		t.Error("no dump was written twice")
+	}
 }

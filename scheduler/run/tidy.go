@@ -19,10 +19,17 @@ type Tidied struct {
 }
 
 func (t *Tidied) take(body catalog.EventBody) {
-	if n, ok := body.(catalog.Note); ok && n.Problem {
-		t.Problems = append(t.Problems, n.Text)
-	} else if ok {
-		t.Done = append(t.Done, n.Text)
+	switch b := body.(type) {
+	case catalog.Note:
+		if b.Problem {
+			t.Problems = append(t.Problems, b.Text)
+		} else {
+			t.Done = append(t.Done, b.Text)
+		}
+	case catalog.HookFinished:
+		if b.Outcome == catalog.HookFailed {
+			t.Problems = append(t.Problems, b.Event+" hook "+b.Hook+" failed: "+b.Text)
+		}
 	}
 }
 
@@ -31,6 +38,7 @@ func (t *Tidied) take(body catalog.EventBody) {
 func (n *Night) Cleanup(ctx context.Context, dry bool) (Tidied, error) {
 	t := Tidied{Done: []string{}, Problems: []string{}, DryRun: dry}
 	s := &session{Night: n, started: n.Now(), held: newHeldDumps(), tell: t.take, maps: n.Maps()}
+	s.hooks = n.hookRunner("", "", s.recordHook)
 	s.degraded.admitted = map[catalog.DLE]int64{}
 	s.holding = openHolding(n.FS, n.Config)
 	s.storages = n.ChooseStorages(ctx)
@@ -41,7 +49,7 @@ func (n *Night) Cleanup(ctx context.Context, dry bool) (Tidied, error) {
 	if dry {
 		err = s.dryRun(ctx, unfinished)
 	} else {
-		err = s.reapSources(ctx)
+		err = errors.Join(s.reapHooks(ctx), s.reapSources(ctx))
 	}
 	if err != nil {
 		return t, err

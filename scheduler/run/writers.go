@@ -44,7 +44,7 @@ func (s *session) newWriter(st configs.Storage, labels *sync.Mutex) *taping.Writ
 	o := taping.Options{
 		Storage: st, Stamp: s.stamp, Store: s.Store, Now: s.Now, Labels: labels, Event: s.event, Written: s.written,
 		Changed: s.held.changed,
-		Urgent:  func() bool { return s.held.waiting.Load() > 0 },
+		Urgent:  func() bool { return s.held.waiting.Load() > 0 || s.held.short.Load() },
 		Open:    func(ctx context.Context) (*library.Library, error) { return s.Opener().Open(ctx, st) },
 		Verdicts: func(ctx context.Context) (retention.Verdicts, []catalog.Volume, error) {
 			return s.Judge(ctx, s.stamp)

@@ -1,6 +1,7 @@
 package holding
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,6 +18,8 @@ type Reservation struct {
 	dir int
 	// bytes is what is promised, headers of chunks included; written what of it is on the disk. Guarded by h.mu.
 	bytes, written int64
+	// onFull is asked when a dump has outgrown it and there is no more room; nil: that is an error.
+	onFull func(try func() error) error
 }
 
 // Reserve promises room for a dump of so many bytes on the holding disk that has most, or gives ErrNoRoom with the
@@ -99,9 +102,41 @@ func (r *Reservation) Release() {
 	delete(r.h.reservations, r)
 }
 
-// claim makes sure that n more bytes are promised. Growth is asked for in large steps, because each asks the file
-// system; when no whole step is to be had, what there is will do.
+// Resize makes the reservation one for a dump of so many bytes: what is not needed is given back, and more is promised if
+// there is room on its holding disk. With ErrNoRoom it stays as it was.
+func (r *Reservation) Resize(bytes int64) error {
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	bytes = r.h.onDisk(bytes)
+	if more := bytes - r.bytes; more > 0 {
+		room, err := r.h.room(r.dir)
+		if err != nil {
+			return err
+		}
+		if room < more {
+			return fmt.Errorf("%w: %s: %d bytes free, %d needed", ErrNoRoom, r.Path(), max(0, room), more)
+		}
+	}
+	r.bytes = bytes
+	return nil
+}
+
+// OnFull sets what is done when the dump has outgrown the reservation and there is no more room: wait calls try, as often as
+// it wants to, until that gives no ErrNoRoom any more. Its error is that of the writer. It must be set before Create.
+func (r *Reservation) OnFull(wait func(try func() error) error) { r.onFull = wait }
+
+// claim makes sure that n more bytes are promised.
 func (r *Reservation) claim(n int64) error {
+	err := r.claimNow(n)
+	if errors.Is(err, ErrNoRoom) && r.onFull != nil {
+		return r.onFull(func() error { return r.claimNow(n) })
+	}
+	return err
+}
+
+// claimNow asks for growth in large steps, because each asks the file system; when no whole step is to be had, what there is
+// will do.
+func (r *Reservation) claimNow(n int64) error {
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
 	need := r.written + n - r.bytes

@@ -173,3 +173,47 @@ func TestFileSystemFull(t *testing.T) {
 		}
 	}
 }
+
+// A reservation gives back what is not needed, and takes more only if there is room.
+func TestResize(t *testing.T) {
+	const capacity = 20 * head
+	mem := newDisk(t)
+	mem.SetCapacity(capacity)
+	h := newHolding(mem)
+	res := mustReserve(t, h, 4*head)
+	for _, c := range []struct {
+		bytes, taken int64
+		err          error
+	}{{head, 2 * head, nil}, {2 * head, 3 * head, nil}, {30 * head, 3 * head, holding.ErrNoRoom}, {0, head, nil}} {
+		if err := res.Resize(c.bytes); !errors.Is(err, c.err) {
+			t.Errorf("to %d: %v", c.bytes, err)
+		}
+		if got, want := room(t, h), capacity-c.taken; got != want {
+			t.Errorf("to %d: room %d, want %d", c.bytes, got, want)
+		}
+	}
+}
+
+// A dump that has outgrown its reservation asks for room, and goes on when there is some.
+func TestOnFull(t *testing.T) {
+	mem := newDisk(t)
+	mem.SetCapacity(12 * head)
+	h := newHolding(mem)
+	other := mustReserve(t, h, 6*head)
+	res := mustReserve(t, h, head)
+	asked := 0
+	res.OnFull(func(try func() error) error {
+		asked++
+		if err := try(); !errors.Is(err, holding.ErrNoRoom) {
+			t.Errorf("the first try: %v", err)
+		}
+		other.Release()
+		return try()
+	})
+	content := random(5 * head)
+	held, err := holdOn(h, res, header("web01", "disk0", 0), content)
+	if err != nil || asked != 1 {
+		t.Fatalf("asked %d times, %v", asked, err)
+	}
+	checkHeld(t, mem, held, content)
+}

@@ -59,14 +59,20 @@ func (w *Writer) changed() {
 func (k *worker) do(ctx context.Context, j Job) error {
 	_, off := k.w.State()
 	res := Result{Err: off}
+	err := error(nil)
+	if off == nil {
+		err = k.clearAttempt(context.WithoutCancel(ctx), j.Dump.ID)
+	}
 	switch {
-	case off != nil:
+	case off != nil || err != nil:
 	case j.Direct != nil:
 		res.Result, res.Err = j.Direct(k.taper)
 	default:
 		res.Result, res.Err = k.write(ctx, j)
 	}
-	err := k.outcome(context.WithoutCancel(ctx), j, res)
+	if err == nil {
+		err = k.outcome(context.WithoutCancel(ctx), j, res)
+	}
 	if j.Result != nil {
 		j.Result <- Result{res.Result, errors.Join(res.Err, err)}
 	}
