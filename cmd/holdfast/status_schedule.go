@@ -74,6 +74,8 @@ func (a *app) printSchedule(s *scheduleStatus) error {
 	for _, j := range s.Jobs {
 		result := "-"
 		switch {
+		case s.Daemon && !j.Due.IsZero():
+			result = "waits since " + momentText(j.Due)
 		case j.Begun.IsZero():
 		case j.Ended.IsZero() && s.Daemon:
 			result = "running"

@@ -276,6 +276,11 @@ func TestOneAtATime(t *testing.T) {
 		s.start()
 		s.until("2000-01-01 00:59")
 		s.events = nil
+		s.until("2000-01-01 01:45")
+		looks, err := daemon.Look(s.fs, "/daemon.json", s.entries, s.now())
+		if err != nil || looks[1].Due.IsZero() || !looks[0].Due.IsZero() || !looks[0].Ended.IsZero() {
+			t.Errorf("while run is running and the others wait: %+v, %v", looks, err)
+		}
 		s.until("2000-01-01 03:59")
 		s.expect("run 01T01:00 due", "verify 01T01:00 due", "run 01T01:00 begun", "flush 01T01:30 due",
 			"run 01T01:00 done", "flush 01T01:30 begun", "flush 01T01:30 done", "verify 01T03:00 begun", "verify 01T03:00 done")

@@ -126,6 +126,8 @@ type Outlook struct {
 	Job string `json:"job"`
 	// Next is when it comes next.
 	Next time.Time `json:"next,omitzero"`
+	// Due is a time of it that is past and was not dealt with: if there is a daemon, the job waits for another's end.
+	Due time.Time `json:"due,omitzero"`
 	// Begun and Ended are of the last time it was done; Ended is zero while it runs, and after a power cut.
 	Begun time.Time `json:"begun,omitzero"`
 	Ended time.Time `json:"ended,omitzero"`
@@ -142,7 +144,11 @@ func Look(fsys vfs.FS, path string, entries []Entry, now time.Time) ([]Outlook, 
 	var out []Outlook
 	for _, e := range entries {
 		r := m[e.Job]
-		out = append(out, Outlook{Job: e.Job, Next: r.next(e, now), Begun: r.Begun, Ended: r.Ended, Result: r.Result})
+		o := Outlook{Job: e.Job, Next: r.next(e, now), Begun: r.Begun, Ended: r.Ended, Result: r.Result}
+		if r.Text == e.Text {
+			o.Due, _ = r.due(e, now)
+		}
+		out = append(out, o)
 	}
 	return out, nil
 }
