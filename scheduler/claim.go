@@ -219,7 +219,10 @@ func (f *fitting) alone(cl claim) bool {
 	for _, l := range f.limits {
 		room := l.room
 		if cl.entry.Level == 0 {
-			room -= l.reserve + l.mark
+			room -= max(l.reserve, l.mark)
+			if l.backlog > 0 {
+				room -= min(l.reserve, l.mark)
+			}
 		}
 		if l.room > 0 && l.more(cl.entry, cl.instead) > max(0, room) {
 			return false
@@ -238,7 +241,7 @@ func (f *fitting) orphan(c *choice) *choice {
 
 // keeps tells whether a part of the room is kept from fulls: what waits to be flushed goes first, then.
 func (f *fitting) keeps() bool {
-	return slices.ContainsFunc(f.limits, func(l *limit) bool { return l.reserve > 0 })
+	return slices.ContainsFunc(f.limits, func(l *limit) bool { return l.backlog > 0 })
 }
 
 // needsBase tells whether an image is a clone of one that has no dump yet.

@@ -80,7 +80,7 @@ func (f *fitting) exceeded(e, instead *Entry) *limit {
 // take books a dump, n times: -1 gives it back.
 func (f *fitting) take(e *Entry, n int64) {
 	for _, l := range f.limits {
-		l.used += n * l.cost(e)
+		l.take(e, n)
 	}
 }
 

@@ -11,6 +11,8 @@ type limit struct {
 	words string
 	// room is what there is, reserve the part of it that only incrementals may take, used what the plan takes now.
 	room, reserve, used int64
+	// light is the part of used that incrementals take.
+	light int64
 	// mark is what those take that a claim is held against, should it be the only one.
 	mark int64
 	// cost is what a dump takes of it.
@@ -27,7 +29,11 @@ func (c Capacity) bytes() int64 {
 		return 0
 	}
 	volumes, part := int64(c.Volumes), c.HeaderBytes+c.MarkBytes
-	return max(1, volumes*(c.VolumeBytes-part)-(volumes-1)*part)
+	room := volumes*(c.VolumeBytes-part) - (volumes-1)*part
+	if c.RecordBytes > 0 {
+		room -= c.cost(c.RecordBytes)
+	}
+	return max(1, room)
 }
 
 // cost is what a dump takes on the media: its bytes, and a header and a filemark for each part.
@@ -102,12 +108,26 @@ func (l *limit) holds(full bool) string {
 	return fmt.Sprintf("%s holds %s, %s of it for what is on the holding disk", l.words, l.unit(l.room), l.unit(l.reserve))
 }
 
-// free is what is left: for fulls less the reserve.
+// free is what is left: for fulls less the reserve, as far as incrementals have not taken that already. What waits to be flushed
+// they do not take from fulls, but may push aside themselves.
 func (l *limit) free(full bool) int64 {
+	reserve := l.reserve
+	if l.backlog == 0 {
+		reserve = max(0, reserve-l.light)
+	}
 	if full {
-		return l.room - l.reserve - l.used
+		return l.room - reserve - l.used
 	}
 	return l.room - l.used
+}
+
+// take books a dump, n times: -1 gives it back.
+func (l *limit) take(e *Entry, n int64) {
+	cost := n * l.cost(e)
+	l.used += cost
+	if e.Level > 0 {
+		l.light += cost
+	}
 }
 
 // more is what a dump takes beyond the one it takes the place of (nil: of nothing).

@@ -92,6 +92,8 @@ type Capacity struct {
 	PartBytes int64
 	// HeaderBytes is what each part and each label costs, MarkBytes what the end of each of these files does: the filemark.
 	HeaderBytes, MarkBytes int64
+	// RecordBytes is what the run's own record of itself takes, which is written last.
+	RecordBytes int64
 	// BacklogBytes wait on the holding disk and will be flushed first. They take their room from fulls alone:
 	// incrementals can wait where the backlog did.
 	BacklogBytes int64

@@ -53,7 +53,7 @@ func (f *fitting) squeeze() {
 		}
 	}
 	for _, l := range f.limits {
-		l.used = 0
+		l.used, l.light = 0, 0
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"holdfast/internal/vfs"
 	"holdfast/reports"
 	"holdfast/scheduler/run"
-	"holdfast/vtape/holding"
 	"holdfast/vtape/library"
 )
 
@@ -269,7 +268,7 @@ func TestNoTaperNoRoom(t *testing.T) {
 		t.Fatalf("exit status %d, error %v\n%s", r.Head.ExitStatus, err, reportText(r))
 	}
 	for _, f := range r.Failures {
-		if !strings.Contains(f.Text, holding.ErrNoRoom.Error()) {
+		if !strings.Contains(f.Text, "does not fit: the holding disk holds 64 KiB") {
 			t.Errorf("failure %q", f.Text)
 		}
 	}

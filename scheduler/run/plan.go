@@ -10,7 +10,6 @@ import (
 	"holdfast/configs"
 	"holdfast/dumpers"
 	"holdfast/scheduler"
-	"holdfast/vtape"
 )
 
 // Plan decides tonight's levels without doing anything: what `plan` and `run --dry-run` show.
@@ -114,12 +113,8 @@ func (n *Night) input(ctx context.Context, o Options, hist history, backlogBytes
 		}
 		in.Images = append(in.Images, img)
 	}
-	if !o.NoTaper {
-		st := n.Config.MainStorage()
-		in.Capacity = scheduler.Capacity{
-			VolumeBytes: int64(st.VolumeSize), Volumes: st.RunVolumes, PartBytes: int64(st.PartSize),
-			HeaderBytes: vtape.HeaderBytes, BacklogBytes: backlogBytes,
-		}
+	if err := errors.Join(n.media(ctx, o, &in, backlogBytes), n.waited(ctx, in.Images)); err != nil {
+		return in, err
 	}
 	return in, ctx.Err()
 }
