@@ -5,6 +5,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 10s
 BENCH    ?= .
 TIMEOUT  ?= 9m
+SWEEP    ?= full
 IMAGES   ?=
 PREFIX   ?= /usr/local
 DESTDIR  ?=
@@ -52,9 +53,9 @@ test-live: tools ## the tests that run virtual machines, containers and daemons 
 race: tools ## all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
 
-sweep: ## every point of the sweeps (of sites with several storages a share) and thousands of histories; some twenty minutes
-	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run 'TestFaults|TestCrashes' ./scheduler/run ./vtape/s3
-	HOLDFAST_SWEEP=full $(GO) test -count=1 -timeout 60m -run TestHistories ./scheduler/retention
+sweep: ## the sweeps at every point, an hour; SWEEP=one: those of nights with one storage alone
+	HOLDFAST_SWEEP=$(SWEEP) $(GO) test -count=1 -timeout 80m -run 'TestFaults|TestCrashes' ./scheduler/run ./vtape/s3
+	HOLDFAST_SWEEP=$(SWEEP) $(GO) test -count=1 -timeout 60m -run TestHistories ./scheduler/retention
 
 fuzz: tools ## every fuzz target for FUZZTIME=10s
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's,/[^/]*:func , ,' | sort -u | { set -e; \

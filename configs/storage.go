@@ -1,5 +1,11 @@
 package configs
 
+import (
+	"fmt"
+
+	"holdfast/internal/braces"
+)
+
 // Storage is a set of volumes and the rules for writing them. Sizes are bytes.
 type Storage struct {
 	// Name is the storage's key in the configuration.
@@ -52,6 +58,7 @@ type Member struct {
 type S3 struct {
 	Bucket       string   `yaml:"bucket,omitempty" doc:"The bucket. It must be there."`
 	Prefix       string   `yaml:"prefix,omitempty" doc:"What the names of all objects begin with; a '/' or '-' at its end keeps it apart."`
+	Volumes      string   `yaml:"volumes,omitempty" doc:"For a library that Amanda has written: what the names of each volume's objects begin with after the prefix, such as vol{01,02,03}-, in the order of the slots. Empty: slot1-, slot2- and so on."`
 	Endpoint     string   `yaml:"endpoint,omitempty" doc:"URL of the server, if it is not Amazon's."`
 	Region       string   `yaml:"region,omitempty" doc:"Region; us-east-1 if nothing is said here."`
 	Profile      string   `yaml:"profile,omitempty" doc:"Profile in the shared credentials file."`
@@ -66,6 +73,18 @@ type S3 struct {
 	Checksum     Checksum `yaml:"checksum,omitempty" doc:"Checksum sent with the data: crc32c, or none for servers that refuse it."`
 	Lock         LockMode `yaml:"lock,omitempty" doc:"Object lock: governance or compliance. What is written can then not be removed by anyone until lock-days are over; the bucket must have been made with it."`
 	LockDays     Days     `yaml:"lock-days,omitempty" doc:"How long objects are locked from the day they are written."`
+}
+
+// VolumeNames gives what Volumes stands for, a name for each slot; none when it is empty. An error is one of its braces.
+func (s S3) VolumeNames() ([]string, error) {
+	if s.Volumes == "" {
+		return nil, nil
+	}
+	names, err := braces.Expand(s.Volumes)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", s.Volumes, err)
+	}
+	return names, nil
 }
 
 // Selection names dumps by what they are of; fields left empty do not narrow it.

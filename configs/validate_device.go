@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,6 +51,7 @@ func (k check) device(path string, s Storage) {
 		k.path(join(path, "path"), s.Path)
 	case DeviceS3:
 		k.s3(join(path, "s3"), s.S3)
+		k.slotsNamed(join(path, "s3"), s.S3, s.Slots)
 	case DeviceRAIT:
 		k.members(path, s)
 	}
@@ -69,6 +71,7 @@ func (k check) members(path string, s Storage) {
 			k.path(join(member, "path"), m.Path)
 		case DeviceS3:
 			k.s3(join(member, "s3"), m.S3)
+			k.slotsNamed(join(member, "s3"), m.S3, s.Slots)
 		default:
 			k.fail(join(member, "device"), problem{Message: fmt.Sprintf("a member is of device dir or s3, not %s", m.Device)})
 		}
@@ -86,6 +89,7 @@ func (k check) s3(path string, s S3) {
 	k.must(bucketForm.MatchString(s.Bucket) && !strings.Contains(s.Bucket, "..") && (errIP != nil || !ip.Is4()), join(path, "bucket"),
 		fmt.Sprintf("%q is not the name of a bucket", s.Bucket), "3 to 63 small letters, digits, '-' and '.'")
 	k.prefix(join(path, "prefix"), s.Prefix)
+	k.volumes(join(path, "volumes"), s)
 	k.endpoint(join(path, "endpoint"), s.Endpoint)
 	for key, word := range map[string]string{
 		"region": s.Region, "profile": s.Profile, "storage-class": s.StorageClass, "kms-key": s.KMSKey,
@@ -130,6 +134,27 @@ func (k check) prefix(path, prefix string) {
 	}
 	k.must(!odd && len(prefix) <= maxPrefix && prefixForm.MatchString(prefix), path,
 		fmt.Sprintf("%q: a prefix is made of letters, digits and !_.*'()-/, and ends with '/' or '-'", prefix), hint)
+}
+
+// volumes checks the names of volumes, none of which may begin with another: their objects could not be told apart.
+func (k check) volumes(path string, s S3) {
+	names, err := s.VolumeNames()
+	if err != nil {
+		k.fail(path, problem{Message: err.Error()})
+		return
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	for i, name := range sorted {
+		k.prefix(path, name)
+		k.must(name != "", path, "a name is empty", "vol{1,2}- names two volumes")
+		k.must(i == 0 || !strings.HasPrefix(name, sorted[i-1]), path, fmt.Sprintf("%q begins with %q", name, sorted[max(i, 1)-1]), "")
+	}
+}
+
+// slotsNamed holds the names of volumes, if there are any, to the number of slots.
+func (k check) slotsNamed(path string, s S3, slots int) {
+	names, err := s.VolumeNames()
+	k.must(err != nil || names == nil || len(names) == slots, join(path, "volumes"), fmt.Sprintf("names %d volumes, and there are %d slots", len(names), slots), "")
 }
 
 func (k check) endpoint(path, text string) {

@@ -88,7 +88,7 @@ func aheadCases() []planCase {
 		{name: "new ones get a place", night: 1, cap: volumes(1, 350), images: newcomers},
 		{name: "bumped early", night: 8, cap: volumes(1, 1100), images: []scheduler.Image{heavy("a"), heavy("b"), image("due", "1:0:1000", "2:1:10")}},
 		{name: "rescued", night: 3, cap: volumes(1, 100), images: []scheduler.Image{
-			sized(50, image("new")), image("a", "1:0:500", "2:1:40"), image("b", "1:0:500", "2:1:20"), image("c", "1:0:500", "2:1:9"), image("d", "1:0:500", "2:1:8"),
+			with(sized(50, image("new")), func(img *scheduler.Image) { img.Waited = 1 }), image("a", "1:0:500", "2:1:40"), image("b", "1:0:500", "2:1:20"), image("c", "1:0:500", "2:1:9"), image("d", "1:0:500", "2:1:8"),
 		}},
 	}
 }

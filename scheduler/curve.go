@@ -40,7 +40,7 @@ type seen struct {
 }
 
 // observed gives the last incrementals of an image whose base is known, the newest first.
-func observed(img Image, loc *time.Location) []seen {
+func observed(img *Image, loc *time.Location) []seen {
 	var out []seen
 	weight := 1.0
 	first := max(0, len(img.Dumps)-curveDumps)

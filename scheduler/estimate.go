@@ -32,7 +32,7 @@ type estimates struct {
 	changes curve
 	ratio   float64
 	// chain is the latest dump and its bases of the same image, the latest first; ages how many days ago each was made.
-	chain []catalog.Dump
+	chain []*catalog.Dump
 	ages  []float64
 	// known are the bytes that differ tonight from a dump of the chain.
 	known []float64
@@ -40,7 +40,7 @@ type estimates struct {
 	growth float64
 }
 
-func estimate(img Image, now time.Time) estimates {
+func estimate(img *Image, now time.Time) estimates {
 	e := estimates{last: -1, ratio: ratio(img, false)}
 	for i := len(img.Dumps) - 1; i >= 0 && (e.last < 0 || img.Dumps[i].Level == e.last); i-- {
 		e.last = img.Dumps[i].Level
@@ -61,11 +61,11 @@ func estimate(img Image, now time.Time) estimates {
 }
 
 // chainOf gives the latest dump and its bases of the same image, the latest first. A base stands before what builds on it.
-func chainOf(dumps []catalog.Dump) []catalog.Dump {
-	var chain []catalog.Dump
+func chainOf(dumps []catalog.Dump) []*catalog.Dump {
+	var chain []*catalog.Dump
 	for i := len(dumps) - 1; i >= 0; i-- {
 		if len(chain) == 0 || dumps[i].ID == chain[len(chain)-1].Base {
-			chain = append(chain, dumps[i])
+			chain = append(chain, &dumps[i])
 		}
 	}
 	return chain
@@ -73,7 +73,7 @@ func chainOf(dumps []catalog.Dump) []catalog.Dump {
 
 // differs is how many bytes of the image differ tonight from a dump that was made some days ago: what the source says,
 // else what the last dump on it held, grown by the days since, else what so many days change.
-func (e estimates) differs(img Image, d catalog.Dump, obs []seen, days float64) float64 {
+func (e *estimates) differs(img *Image, d *catalog.Dump, obs []seen, days float64) float64 {
 	if bytes, ok := img.Changed[d.ID]; ok {
 		return float64(bytes)
 	}
@@ -87,7 +87,7 @@ func (e estimates) differs(img Image, d catalog.Dump, obs []seen, days float64) 
 
 // growth is by how many bytes a day the fulls grow: the slope between the last full and the oldest of the last three, and
 // nothing with only one.
-func growth(img Image, now time.Time) float64 {
+func growth(img *Image, now time.Time) float64 {
 	var last, first *catalog.Dump
 	n := 0
 	for i := len(img.Dumps) - 1; i >= 0 && n < 3; i-- {
@@ -108,7 +108,7 @@ func growth(img Image, now time.Time) float64 {
 // fullBytes is how much a full holds: at most what is allocated, and at most what the last full held with all that has
 // changed since. The second bound is the lower one for an image that is allocated whole but mostly zeros, and for a copy
 // of a golden image, of which a full holds only what differs.
-func (e estimates) fullBytes(img Image) int64 {
+func (e *estimates) fullBytes(img *Image) int64 {
 	if img.MustFull != "" || len(e.chain) == 0 || e.chain[len(e.chain)-1].Level != 0 {
 		if img.Base != nil && !img.Overlay {
 			return share(img.AllocatedBytes)
@@ -119,7 +119,7 @@ func (e estimates) fullBytes(img Image) int64 {
 }
 
 // since is how many bytes at most the image holds beyond nothing: what the dumps of the chain hold, and what changed since.
-func (e estimates) since() int64 {
+func (e *estimates) since() int64 {
 	total := int64(e.changes.after(e.ages[0]))
 	for _, d := range e.chain {
 		total += d.OrigBytes
@@ -129,17 +129,17 @@ func (e estimates) since() int64 {
 
 // below is the dump that one at level builds on: the latest of a lower level. It is in the chain, for each dump builds on
 // the latest below it.
-func (e estimates) below(level catalog.Level) (catalog.Dump, bool) {
+func (e *estimates) below(level catalog.Level) (*catalog.Dump, bool) {
 	for _, d := range e.chain {
 		if d.Level < level {
 			return d, true
 		}
 	}
-	return catalog.Dump{}, false
+	return nil, false
 }
 
 // at is the size of a dump at level.
-func (e estimates) at(level catalog.Level) size {
+func (e *estimates) at(level catalog.Level) size {
 	for i, d := range e.chain {
 		if d.Level < level {
 			return sized(int64(e.known[i]), e.ratio)
@@ -149,7 +149,7 @@ func (e estimates) at(level catalog.Level) size {
 }
 
 // unknownChange is what a night is taken to change in an image that has no incremental.
-func unknownChange(img Image) float64 {
+func unknownChange(img *Image) float64 {
 	for i := len(img.Dumps) - 1; i >= 0; i-- {
 		if img.Dumps[i].Level == 0 {
 			return float64(img.Dumps[i].OrigBytes) * defaultChange
@@ -160,7 +160,7 @@ func unknownChange(img Image) float64 {
 
 // ratio is what compression leaves of fulls or of incrementals, by the last ones of the kind; by the other kind where
 // there are none.
-func ratio(img Image, full bool) float64 {
+func ratio(img *Image, full bool) float64 {
 	if !img.Policy.Compressed {
 		return 1
 	}

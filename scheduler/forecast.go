@@ -114,6 +114,8 @@ func (w *walker) made(level catalog.Level, day float64) {
 func newForecast(c *choice, cal calendar, day []float64, cost func(int64) int64) *forecast {
 	n := len(day)
 	f := &forecast{c: c, period: cal.period(c.img.Policy.CycleDays), night: -1}
+	bytes, levels := make([]float64, 2*n), make([]catalog.Level, 2*n)
+	f.waiting, f.fresh, f.waitingLevels, f.freshLevels = bytes[:n:n], bytes[n:], levels[:n:n], levels[n:]
 	f.first, f.last = 0, min(c.due.night, n)
 	if c.img.Policy.CycleDays == 0 || c.img.Policy.Strategy == StrategyNoInc || c.img.Policy.MaxChain == 1 {
 		f.period = 1
@@ -133,7 +135,6 @@ func newForecast(c *choice, cal calendar, day []float64, cost func(int64) int64)
 
 // wait reckons the runs without a full; nothing in those of an image that has none yet or gets incrementals never.
 func (f *forecast) wait(day []float64, stored func(float64) float64) {
-	f.waiting, f.waitingLevels = make([]float64, len(day)), make([]catalog.Level, len(day))
 	est := &f.c.est
 	w := walker{policy: f.c.img.Policy, est: est, last: est.last, runs: est.runs}
 	for i := len(est.chain) - 1; i >= 0; i-- {
@@ -166,7 +167,7 @@ func (c *choice) tonight() *Entry {
 
 // start reckons the runs from a full on.
 func (f *forecast) start(day []float64, stored func(float64) float64, cost func(int64) int64) {
-	f.fresh, f.freshLevels = make([]float64, len(day)), make([]catalog.Level, len(day))
+	f.fresh, f.freshLevels = f.fresh[:len(day)], f.freshLevels[:len(day)]
 	w := walker{policy: f.c.img.Policy, est: &f.c.est, layers: []layer{{0, 0, -1}}, runs: 1}
 	f.fresh[0] = float64(cost(f.c.est.full.stored))
 	total := f.fresh[0]
@@ -211,9 +212,10 @@ func (f *forecast) levelIn(run, full int) catalog.Level {
 // cycle's run, for all later fulls come earlier by it, and saves the incremental that the run would have had. It is
 // negative where incrementals have grown above the mean.
 func (f *forecast) extra(full int) float64 {
-	bytes := 0.0
-	for n := max(0, full); n < min(f.last, len(f.waiting)); n++ {
-		bytes += f.mean - f.waiting[n]
+	last := min(f.last, len(f.waiting))
+	bytes := f.mean * float64(max(0, last-max(0, full)))
+	for n := max(0, full); n < last; n++ {
+		bytes -= f.waiting[n]
 	}
 	return bytes
 }

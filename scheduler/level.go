@@ -11,7 +11,7 @@ import (
 
 // choice is one image's decision while the plan is made: what it gets, and what it falls back to.
 type choice struct {
-	img   Image
+	img   *Image
 	est   estimates
 	pace  pace
 	entry Entry
@@ -21,11 +21,15 @@ type choice struct {
 	forced   bool
 	// early tells that the full may be made tonight though it is not due; promoted that it is.
 	early, promoted bool
+	// order is the place by name among all.
+	order int
 	// urgency decides who goes first when not all fit; depth counts the images below a clone.
 	urgency, depth int
 	// limit is what the image did not fit into, nil while it does; putOff tells that its full was put off for that.
 	limit  *limit
 	putOff bool
+	// starved tells that it goes before all others.
+	starved bool
 	// dropped is why the image gets nothing.
 	dropped string
 	why     Why
@@ -45,9 +49,9 @@ type dueDate struct {
 }
 
 // decide chooses the level of one image, leaving the run's capacity aside.
-func decide(img Image, cal calendar, siteRate float64) choice {
+func (c *choice) decide(img *Image, cal calendar, siteRate float64) {
 	now := cal.runs[0]
-	c := choice{img: img, est: estimate(img, now), due: dueOf(img, cal), urgency: img.Policy.Priority}
+	c.img, c.est, c.due, c.urgency = img, estimate(img, now), dueOf(img, cal), img.Policy.Priority
 	c.pace = newPace(img, siteRate)
 	c.entry = Entry{
 		DLE: img.DLE, CloneOf: img.Base, Priority: img.Policy.Priority,
@@ -57,7 +61,7 @@ func decide(img Image, cal calendar, siteRate float64) choice {
 	inc, possible := c.incremental()
 	if why, words, note := c.onlyFull(possible); why.Kind != "" {
 		c.full(why, words, note)
-		return c
+		return
 	}
 	due := c.due.night == 0 && !c.due.never
 	switch {
@@ -74,7 +78,6 @@ func decide(img Image, cal calendar, siteRate float64) choice {
 		c.remark(due)
 		c.early = !c.due.never && img.Force == ""
 	}
-	return c
 }
 
 // onlyFull tells why the image cannot get an incremental, if it cannot, with the note for the report.
@@ -123,7 +126,7 @@ func (c *choice) remark(due bool) {
 // dueOf gives the time of the next full. It is counted from the run of the last one, in calendar days and hours; made in
 // the run nearest to it, it is neither early nor late, so that a run that starts some hours early still does the full on
 // the right day, and one in the week when the clocks change does, too.
-func dueOf(img Image, cal calendar) dueDate {
+func dueOf(img *Image, cal calendar) dueDate {
 	now := cal.runs[0]
 	for i := len(img.Dumps) - 1; i >= 0; i-- {
 		if img.Dumps[i].Level != 0 {
@@ -156,7 +159,7 @@ func nextDue(by time.Time, cycleDays float64, notBefore time.Time) time.Time {
 	return by
 }
 
-func (d dueDate) reason(img Image) (Why, string) {
+func (d dueDate) reason(img *Image) (Why, string) {
 	why := Why{Kind: KindDue, Due: d.by}
 	switch {
 	case img.Policy.CycleDays == 0:
@@ -174,7 +177,7 @@ func (c *choice) incremental() (Entry, bool) {
 	if c.est.last < 0 {
 		return Entry{}, false
 	}
-	level, why, reason := nextLevel(c.img, c.est)
+	level, why, reason := nextLevel(c.img, &c.est)
 	base, ok := c.est.below(level)
 	if !ok {
 		return Entry{}, false
@@ -190,7 +193,7 @@ func (c *choice) incremental() (Entry, bool) {
 	return e, true
 }
 
-func nextLevel(img Image, est estimates) (catalog.Level, Why, string) {
+func nextLevel(img *Image, est *estimates) (catalog.Level, Why, string) {
 	top := img.Policy.top()
 	switch {
 	case img.Force == catalog.ForceLevel1:
@@ -222,7 +225,7 @@ func (p Policy) top() catalog.Level {
 }
 
 // bump applies Amanda's rule: stay until the level has been used bump-days times and the next one saves enough.
-func bump(img Image, est estimates) (catalog.Level, Why, string) {
+func bump(img *Image, est *estimates) (catalog.Level, Why, string) {
 	if est.runs < img.Policy.BumpDays {
 		why := Why{Kind: KindBumpDays, Runs: est.runs, RunsWanted: img.Policy.BumpDays}
 		return est.last, why, fmt.Sprintf("level %d used %d of %d times before a bump", est.last, est.runs, img.Policy.BumpDays)

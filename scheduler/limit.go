@@ -11,8 +11,10 @@ type limit struct {
 	words string
 	// room is what there is, reserve the part of it that only incrementals may take, used what the plan takes now.
 	room, reserve, used int64
+	// mark is what those take that a claim is held against, should it be the only one.
+	mark int64
 	// cost is what a dump takes of it.
-	cost func(e Entry) int64
+	cost func(e *Entry) int64
 	// backlog is what waits to be flushed; it is the reserve of a storage.
 	backlog int64
 	unit    func(int64) string
@@ -38,7 +40,7 @@ func (c Capacity) cost(storedBytes int64) int64 {
 }
 
 // takes is the cost of a dump if it goes to this storage.
-func (c Capacity) takes(e Entry) int64 {
+func (c Capacity) takes(e *Entry) int64 {
 	if c.Takes != nil && !c.Takes(e.DLE, e.Level) {
 		return 0
 	}
@@ -64,13 +66,13 @@ func limitsOf(in Input) []*limit {
 	if w := in.Window; w.Length > 0 {
 		limits = append(limits, &limit{
 			words: "the window", room: max(1, w.Length.Milliseconds()*int64(max(1, w.Parallel))), unit: inTime,
-			cost: func(e Entry) int64 { return int64(math.Ceil(e.Seconds * 1000)) },
+			cost: func(e *Entry) int64 { return int64(math.Ceil(e.Seconds * 1000)) },
 		})
 	}
 	if h := in.Holding; h.Alone && h.Bytes > 0 {
 		limits = append(limits, &limit{
 			words: "the holding disk", room: h.Bytes, reserve: h.Bytes / 100 * int64(min(100, max(0, h.ReservePercent))), unit: human,
-			cost: func(e Entry) int64 { return e.StoredBytes },
+			cost: func(e *Entry) int64 { return e.StoredBytes },
 		})
 	}
 	return limits
@@ -106,4 +108,12 @@ func (l *limit) free(full bool) int64 {
 		return l.room - l.reserve - l.used
 	}
 	return l.room - l.used
+}
+
+// more is what a dump takes beyond the one it takes the place of (nil: of nothing).
+func (l *limit) more(e, instead *Entry) int64 {
+	if instead == nil {
+		return l.cost(e)
+	}
+	return l.cost(e) - l.cost(instead)
 }

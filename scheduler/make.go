@@ -20,18 +20,20 @@ func Make(in Input) Plan {
 		images[i] = &in.Images[i]
 	}
 	slices.SortStableFunc(images, func(a, b *Image) int { return byName(a.DLE, b.DLE) })
-	choices := make([]*choice, 0, len(images))
+	choices, room := make([]*choice, 0, len(images)), make([]choice, len(images))
 	without := neverDumped(images)
 	cal := newCalendar(in, images)
 	rate := sitePace(images)
 	for _, img := range images {
-		if why, reason, failure := leftOut(*img); reason != "" {
+		if why, reason, failure := leftOut(img); reason != "" {
 			plan.Skipped = append(plan.Skipped, Skip{DLE: img.DLE, Why: why, Reason: reason, Failure: failure})
 			continue
 		}
-		c := decide(standingAlone(*img, without), cal, rate)
+		c := &room[len(choices)]
+		c.order = len(choices)
+		c.decide(standingAlone(img, without), cal, rate)
 		c.idle()
-		choices = append(choices, &c)
+		choices = append(choices, c)
 	}
 	f := newFitting(in, cal, choices)
 	f.fit()
@@ -56,7 +58,7 @@ func Make(in Input) Plan {
 }
 
 // leftOut tells why an image gets nothing tonight whatever room there is, and whether that is a failure.
-func leftOut(img Image) (why Why, reason string, failure bool) {
+func leftOut(img *Image) (why Why, reason string, failure bool) {
 	if img.Policy.Strategy == StrategySkip {
 		return Why{Kind: KindSkip}, "strategy skip", false
 	}
@@ -88,7 +90,7 @@ func (w Why) fails() bool {
 func neverDumped(images []*Image) map[catalog.DLE]bool {
 	without := map[catalog.DLE]bool{}
 	for _, img := range images {
-		if _, reason, _ := leftOut(*img); reason != "" && len(img.Dumps) == 0 {
+		if _, reason, _ := leftOut(img); reason != "" && len(img.Dumps) == 0 {
 			without[img.DLE] = true
 		}
 	}
@@ -97,18 +99,19 @@ func neverDumped(images []*Image) map[catalog.DLE]bool {
 
 // standingAlone is the image, no longer a clone when its base has no dump and gets none: its full then holds all of it.
 // To wait for a base that cannot be read might be to wait for ever.
-func standingAlone(img Image, without map[catalog.DLE]bool) Image {
+func standingAlone(img *Image, without map[catalog.DLE]bool) *Image {
 	if img.Base == nil || len(img.Dumps) > 0 || !without[*img.Base] {
 		return img
 	}
-	img.MustFull = fmt.Sprintf("first dump, which stands alone: its base %s has none", img.Base)
-	img.Base = nil
-	return img
+	alone := *img
+	alone.MustFull = fmt.Sprintf("first dump, which stands alone: its base %s has none", img.Base)
+	alone.Base = nil
+	return &alone
 }
 
 // dumpOrder puts a base before its clones, then goes by priority, then large before small, then by name.
 func dumpOrder(a, b *choice) int {
 	return cmp.Or(
 		cmp.Compare(a.depth, b.depth), cmp.Compare(b.entry.Priority, a.entry.Priority),
-		cmp.Compare(b.entry.StoredBytes, a.entry.StoredBytes), byName(a.img.DLE, b.img.DLE))
+		cmp.Compare(b.entry.StoredBytes, a.entry.StoredBytes), cmp.Compare(a.order, b.order))
 }

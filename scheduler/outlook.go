@@ -21,6 +21,9 @@ const (
 	weightBytes = 0.2
 	// weightPromote is that of the fulls that are early, as a part of the mean night, weightNight that of each night by which one is.
 	weightPromote, weightNight = 0.03, 0.00001
+	// weightRisk is that of a full that is left to the last run in time, as a part of the mean night: a missed night, or an image
+	// that cannot be read, makes it late.
+	weightRisk = 0.05
 	// weightOver is that of what a night is forecast to hold too much, as a part of the mean night.
 	weightOver = 2.0
 	// margin is by how much less than the mean later nights are to hold. What they lack tonight's choice can fill up when
@@ -29,6 +32,8 @@ const (
 	margin, marginWithin = 0.01, 0.2
 	// leastGain is what a move has to gain.
 	leastGain = 1e-9
+	// leastRound is what a pass over all images has to gain for another one.
+	leastRound = 1e-6
 	// rounds bounds the passes over all images.
 	rounds = 12
 )
@@ -53,6 +58,9 @@ func newOutlook(in Input, cal calendar, f *fitting) *outlook {
 	day := dayOf(cal.runs[:n])
 	for _, c := range f.choices {
 		item := newForecast(c, cal, day, in.Capacity.cost)
+		if c.dropped != "" {
+			item.waiting[0], item.waitingLevels[0] = 0, -1
+		}
 		o.items = append(o.items, item)
 		o.meanBytes += o.long(item)
 		o.meanSeconds += o.long(item) * item.seconds
@@ -82,13 +90,13 @@ func (o *outlook) start() {
 		case c.dropped == "" && c.entry.Level == 0:
 			item.night, item.first, item.last = 0, 0, 0
 		case c.due.never && c.est.last >= 0:
-			item.night = -1
+			item.night, item.first, item.last = -1, -1, -1
 		case item.last == 0:
 			behind = append(behind, item)
 			continue
 		default:
 			item.night = item.last
-			if !c.early {
+			if !c.early || c.dropped != "" {
 				item.first = min(1, item.last)
 			}
 			o.bound(item)
@@ -96,7 +104,7 @@ func (o *outlook) start() {
 		o.put(item, 1)
 	}
 	slices.SortStableFunc(behind, func(a, b *forecast) int {
-		return cmp.Or(cmp.Compare(b.c.urgency, a.c.urgency), cmp.Compare(a.fresh[0], b.fresh[0]), byName(a.c.img.DLE, b.c.img.DLE))
+		return cmp.Or(cmp.Compare(b.c.urgency, a.c.urgency), cmp.Compare(a.fresh[0], b.fresh[0]), cmp.Compare(a.c.order, b.c.order))
 	})
 	for _, item := range behind {
 		o.place(item)
@@ -151,19 +159,20 @@ func (o *outlook) level() {
 	free := slices.DeleteFunc(slices.Clone(o.items), func(item *forecast) bool { return item.first >= item.last })
 	slices.SortStableFunc(free, func(a, b *forecast) int { return cmp.Compare(b.fresh[0], a.fresh[0]) })
 	for range rounds {
-		moved := false
+		gain := 0.0
 		for _, item := range free {
-			moved = o.move(item) || moved
+			gain += o.move(item)
 		}
-		if len(free) <= swapImages {
-			moved = o.swap(free) || moved
+		if len(free) <= swapImages && o.swap(free) {
+			continue
 		}
-		if !moved {
+		if gain < leastRound {
 			break
 		}
 	}
 	o.promote(free)
 	o.relieve()
+	o.ease()
 	for _, item := range o.items {
 		o.promise(item)
 	}
@@ -189,22 +198,22 @@ func (o *outlook) promise(item *forecast) {
 // swapImages is up to how many images pairs are tried: beyond, single moves are fine enough.
 const swapImages = 64
 
-// move takes one full to the run where it does most good.
-func (o *outlook) move(item *forecast) bool {
-	best, gain := item.night, -leastGain
+// move takes one full to the run where it does most good, and tells how much.
+func (o *outlook) move(item *forecast) float64 {
+	best, gain := item.night, leastGain
 	for run := item.first; run <= item.last; run++ {
 		if run == item.night {
 			continue
 		}
-		if level, price := o.delta(item, run); level+price < gain && (run > 0 || o.fitsTonight(item)) {
-			best, gain = run, level+price
+		if less := -o.delta(item, run); less > gain && (run > 0 || o.fitsTonight(item)) {
+			best, gain = run, less
 		}
 	}
 	if best == item.night {
-		return false
+		return 0
 	}
 	o.shift(item, best)
-	return true
+	return gain
 }
 
 // swap exchanges the runs of two fulls.
@@ -216,13 +225,15 @@ func (o *outlook) swap(free []*forecast) bool {
 				continue
 			}
 			was, other := a.night, b.night
-			level, price := o.delta(a, other)
+			more := o.delta(a, other)
 			o.shift(a, other)
-			level2, price2 := o.delta(b, was)
-			if level+level2+price+price2 < -leastGain && (was > 0 || o.fitsTonight(b)) && (other > 0 || o.fitsTonight(a)) {
+			if more+o.delta(b, was) < -leastGain {
 				o.shift(b, was)
-				moved = true
-				continue
+				if was > 0 && other > 0 || o.tonightHolds() {
+					moved = true
+					continue
+				}
+				o.shift(b, other)
 			}
 			o.shift(a, was)
 		}
@@ -236,11 +247,7 @@ func (o *outlook) fitsTonight(item *forecast) bool {
 		return true
 	}
 	full := item.c.asFull()
-	var instead *Entry
-	if item.c.dropped == "" {
-		instead = &item.c.entry
-	}
-	return o.fit.exceeded(full, instead) == nil && (o.room == 0 || o.bytes[0]+item.fresh[0]-item.waiting[0] <= o.room)
+	return o.fit.exceeded(&full, &item.c.entry) == nil && (o.room == 0 || o.bytes[0]+item.fresh[0]-item.waiting[0] <= o.room)
 }
 
 // asFull is the entry of a full made early.
@@ -251,27 +258,44 @@ func (c *choice) asFull() Entry {
 	}
 }
 
+// tonightHolds tells whether all that was moved to this run fits it.
+func (o *outlook) tonightHolds() bool {
+	return !slices.ContainsFunc(o.fit.limits, func(l *limit) bool { return l.room > 0 && l.free(true) < 0 })
+}
+
+// shift moves a full, and books it while it is tonight.
 func (o *outlook) shift(item *forecast, run int) {
 	o.put(item, -1)
+	if tonight := item.night == 0; tonight != (run == 0) {
+		n := int64(1)
+		if tonight {
+			n = -1
+		}
+		full := item.c.asFull()
+		o.fit.take(&full, n)
+		o.fit.take(&item.c.entry, -n)
+	}
 	item.night = run
 	o.put(item, 1)
 }
 
 // delta is by how much the outlook changes when a full moves: how level it is, and the price in bytes and promotions.
-func (o *outlook) delta(item *forecast, to int) (level, price float64) {
+func (o *outlook) delta(item *forecast, to int) float64 {
 	from := item.night
-	price = o.price(item, to) - o.price(item, from)
+	sum := o.price(item, to) - o.price(item, from)
 	for run := max(0, min(from, to)); run < len(o.bytes); run++ {
 		more := item.in(run, to) - item.in(run, from)
-		level += o.cost(run, o.bytes[run]+more, o.seconds[run]+more*item.seconds) - o.cost(run, o.bytes[run], o.seconds[run])
+		if more != 0 {
+			sum += o.cost(run, o.bytes[run]+more, o.seconds[run]+more*item.seconds) - o.cost(run, o.bytes[run], o.seconds[run])
+		}
 	}
-	return level, price
+	return sum
 }
 
 // price of a full in a run: the bytes that it costs in the long term, and that it is early at all.
 func (o *outlook) price(item *forecast, run int) float64 {
 	if run >= item.last {
-		return 0
+		return weightRisk * item.fresh[0] / o.meanBytes
 	}
 	return (weightBytes*item.extra(run)+weightPromote*item.fresh[0])/o.meanBytes + weightNight*float64(item.last-run)
 }
@@ -309,14 +333,8 @@ func (o *outlook) promote(free []*forecast) {
 		full.Why = Why{Kind: KindPromoted, Due: c.due.by, PromotedNights: nights}
 		full.Reason = fmt.Sprintf("promoted from %s (%s early) to level the nights", due.Format(dateForm), plural(nights, "night"))
 		full.Note = fmt.Sprintf("Full dump of %s promoted from %s ahead.", c.img.DLE, days(math.Round(due.Sub(o.in.Now).Hours()/24)))
-		if c.dropped == "" {
-			inc := c.entry
-			c.degraded = &inc
-			o.fit.take(inc, -1)
-		}
-		c.dropped, c.why, c.promoted = "", Why{}, true
-		c.entry = full
-		o.fit.take(full, 1)
+		inc := c.entry
+		c.degraded, c.entry, c.promoted = &inc, full, true
 	}
 }
 

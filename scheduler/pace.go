@@ -8,7 +8,7 @@ type pace struct {
 	incrementalSeconds float64
 }
 
-func newPace(img Image, siteSecondsPerByte float64) pace {
+func newPace(img *Image, siteSecondsPerByte float64) pace {
 	var fulls, incrementals []float64
 	for i := len(img.Dumps) - 1; i >= max(0, len(img.Dumps)-2*curveDumps); i-- {
 		d := img.Dumps[i]

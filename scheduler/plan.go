@@ -71,6 +71,8 @@ type Image struct {
 	// what it does not name is forecast from the history.
 	Changed map[catalog.DumpID]int64
 	Force   catalog.ForceKind
+	// Waited is how many runs have left the image out since its latest dump, or since it came on the list.
+	Waited int
 	// MustFull, when not empty, is why no incremental can be made (the image was resized, its block map is gone).
 	MustFull string
 	// Unreadable, when not empty, is why the image cannot be dumped tonight at all.

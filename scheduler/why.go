@@ -30,7 +30,6 @@ const (
 	KindDelayed     Kind = "delayed"      // the full does not fit
 
 	KindNoRoom     Kind = "no-room"
-	KindYields     Kind = "yields" // one night without, for an image that would wait for ever
 	KindBase       Kind = "waits-for-base"
 	KindSkip       Kind = "skip"
 	KindSkipFull   Kind = "skip-full"

@@ -131,6 +131,7 @@ func (y *yearly) night(n int, c scheduler.Capacity) {
 	for i, img := range y.images {
 		if y.added[i] <= n {
 			img.Dumps = img.Dumps[max(0, len(img.Dumps)-40):]
+			img.Waited = n - 1 - max(y.last[i], y.added[i]-1)
 			in.Images = append(in.Images, img)
 		}
 	}

@@ -17,3 +17,18 @@ type Shelf interface {
 	// SetCurrent remembers the slot that was loaded last for writing, where the kind of shelf shows that to others.
 	SetCurrent(ctx context.Context, slot string) error
 }
+
+// Surveyor is a Shelf that tells what lies in all its slots with fewer questions than slot by slot.
+type Surveyor interface {
+	// Survey gives the slots in their order, as Slots does, with what lies in each.
+	Survey(ctx context.Context) ([]Surveyed, error)
+}
+
+// Surveyed is what lies in a slot, but for what its label says.
+type Surveyed struct {
+	Slot string
+	// Blank is set when nothing of a volume lies there: ReadLabel would give ErrBlank.
+	Blank bool
+	// Files are those after the label, as Device.Files lists them.
+	Files []File
+}

@@ -20,23 +20,34 @@ import (
 type adopting struct {
 	*nights
 	root string
+	// place is the library's, as the command names it.
+	place string
 }
 
 // newAdopting unpacks a fixture and writes a configuration for its library.
 func newAdopting(t *testing.T, fixture string) *adopting {
 	t.Helper()
-	s := &adopting{root: unpackAmanda(t, fixture)}
+	root := unpackAmanda(t, fixture)
+	vtapes := filepath.Join(root, "vtapes")
+	return makeAdopting(t, root, vtapes, "device: dir, path: "+vtapes, 4)
+}
+
+// makeAdopting writes a configuration for a fixture's library: its place in the words of the command, and on, in those of the
+// configuration.
+func makeAdopting(t *testing.T, root, place, on string, slots int) *adopting {
+	t.Helper()
+	s := &adopting{root: root, place: place}
 	dir := t.TempDir()
 	s.nights = &nights{TB: t, dir: dir, config: filepath.Join(dir, "holdfast.yaml")}
 	s.write("holdfast.yaml", fmt.Appendf(nil, `
 org: test
 state: state
 storage:
-  theirs: {device: dir, path: %s, slots: 4, volume-size: 20MiB, label: "AMANDA-%%%%%%", no-reuse: true}
+  theirs: {%s, slots: %d, volume-size: 20MiB, label: "AMANDA-%%%%%%", no-reuse: true}
   ours: {device: dir, path: ours, slots: 9, volume-size: 2MiB, label: "HF-%%%%%%"}
 dles:
   - {vm: web01, image: web01.raw, format: raw}
-`, filepath.Join(s.root, "vtapes")))
+`, on, slots))
 	return s
 }
 
@@ -47,7 +58,7 @@ func (s *adopting) adopt(args ...string) (amanda.Result, string) {
 		"--config", s.config, "volume", "adopt", "--json", "--storage", "theirs", "--tapelist", filepath.Join(s.root, "state/tapelist"),
 		"--logs", filepath.Join(s.root, "state/log"),
 	}, args...)
-	code, out, stderr := holdfast(s, append(args, filepath.Join(s.root, "vtapes"))...)
+	code, out, stderr := holdfast(s, append(args, s.place)...)
 	if code != 0 {
 		s.Fatalf("adopt: exit %d: %s", code, stderr)
 	}

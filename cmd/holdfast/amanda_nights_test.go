@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"holdfast/configs"
 	"holdfast/internal/vfs"
@@ -27,7 +28,7 @@ func newNights(t testing.TB, dir, config string) *nights {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (nightly.Opener{FS: vfs.OS()}).Create(t.Context(), cfg.MainStorage()); err != nil {
+	if err := (nightly.Opener{FS: vfs.OS(), Now: time.Now}).Create(t.Context(), cfg.MainStorage()); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range cfg.Holding {

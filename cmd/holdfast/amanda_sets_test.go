@@ -70,6 +70,16 @@ func TestAmandasSetDamaged(t *testing.T) {
 // amandaBucket runs a server with the bucket that Amanda wrote to, and names it in the environment.
 func amandaBucket(t *testing.T) {
 	t.Helper()
+	server := amandaServer(t)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
+	t.Setenv("AWS_REGION", s3test.Region)
+}
+
+// amandaServer runs a server with the bucket that Amanda wrote to.
+func amandaServer(t *testing.T) *s3test.Server {
+	t.Helper()
 	server := s3test.Start(t)
 	server.Bucket(t, "amanda-shared", false)
 	root := os.DirFS("../../vtape/s3/testdata/amanda")
@@ -86,10 +96,7 @@ func amandaBucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
-	t.Setenv("AWS_REGION", s3test.Region)
+	return server
 }
 
 // What Amanda wrote to a bucket comes out bit by bit, in blocks of any size and in one object.

@@ -28,9 +28,15 @@ type amandaSite struct {
 	env []string
 }
 
-// newAmandaSite makes a site of four VMs, named after what is done to their dumps: plain, zst, enc, and direct, whose
-// dumps go straight to a volume.
+// newAmandaSite makes a site on a library in a directory.
 func newAmandaSite(t *testing.T) *amandaSite {
+	t.Helper()
+	return makeAmandaSite(t, "device: dir, path: vtapes")
+}
+
+// makeAmandaSite makes a site of four VMs, named after what is done to their dumps: plain, zst, enc, and direct, whose
+// dumps go straight to a volume. On is the library they go to, in the words of the configuration.
+func makeAmandaSite(t *testing.T, on string) *amandaSite {
 	t.Helper()
 	testtools.Need(t, "amrestore", "amtape", "amadmin", "amfetchdump", "amcheckdump", "age", "age-keygen", "zstd", "qemu-img")
 	s := &amandaSite{as: amandaUser(t)}
@@ -48,7 +54,7 @@ org: test
 state: catalog
 holding: [{dir: holding, use: 100MiB, chunk: 512KiB}]
 storage:
-  vtapes: {device: dir, path: vtapes, slots: 9, volume-size: 2MiB, part-size: 512KiB, label: "HF-%%%", run-volumes: 6}
+  vtapes: {`+on+`, slots: 9, volume-size: 2MiB, part-size: 512KiB, label: "HF-%%%", run-volumes: 6}
 dump-types:
   plain: {compress: none}
   secret: {encrypt: {recipients: recipients, program: `+dir+`/amanda-age}}
@@ -130,7 +136,12 @@ func (s *amandaSite) handOver() {
 // try runs a command of Amanda's in a directory of the site, as Amanda's user, with nothing on its standard input and a
 // time limit: Amanda's commands wait for ever for a volume that they do not find.
 func (s *amandaSite) try(dir, name string, args ...string) (stdout, stderr string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	return s.tryFor(30*time.Second, dir, name, args...)
+}
+
+// tryFor is try with a time limit of its own.
+func (s *amandaSite) tryFor(limit time.Duration, dir, name string, args ...string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	path, err := exec.LookPath(name)
 	if err != nil {

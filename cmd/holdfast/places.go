@@ -100,8 +100,10 @@ func parseSet(p mediaPlace) (mediaPlace, error) {
 	return p, nil
 }
 
-// openPlace opens a place to read. Note is told of members of parity sets that something is the matter with.
+// openPlace opens a place to read. Note is told of members of parity sets that something is the matter with, everything once:
+// a member that is missing is missing from each slot.
 func openPlace(ctx context.Context, p mediaPlace, note func(string)) (recovery.Place, error) {
+	note = once(note)
 	switch p.kind {
 	case "s3":
 		return openBucket(ctx, p)
@@ -127,8 +129,8 @@ func openSet(ctx context.Context, p mediaPlace, note func(string)) (recovery.Pla
 		}
 		members[i] = &place
 	}
-	return recovery.SetPlace(ctx, p.text, members, rait.Options{Note: func(member string, err error) {
-		note(fmt.Sprintf("%s: %s: %v", p.text, member, err))
+	return recovery.SetPlace(ctx, p.text, members, rait.Options{Note: func(_ string, err error) { // which names the member
+		note(fmt.Sprintf("%s: %v", p.text, err))
 	}})
 }
 
@@ -175,8 +177,7 @@ func bucketSlots(ctx context.Context, store *s3.Store, name string) ([]recovery.
 	return slots, nil
 }
 
-// openMedia opens the places that the words name, and reads what is on the media in them. Note is told everything once: a member
-// that is missing is missing from each slot.
+// openMedia opens the places that the words name, and reads what is on the media in them. Note is told everything once.
 func openMedia(ctx context.Context, words []string, note, progress func(text string)) (*recovery.Media, error) {
 	note = once(note)
 	var places []recovery.Place

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,6 +15,7 @@ import (
 	"holdfast/internal/vfs"
 	"holdfast/scheduler/amanda"
 	"holdfast/scheduler/recovery"
+	nightly "holdfast/scheduler/run"
 )
 
 func (a *app) adoptCommand() *cli.Command {
@@ -64,7 +66,7 @@ func (a *app) adopt(c *cli.Context) error {
 		return err
 	}
 	defer s.close()
-	found, err := a.readLibrary(c, place, st)
+	found, err := a.readLibrary(c, s.Opener(), place, st)
 	if err != nil {
 		return err
 	}
@@ -103,11 +105,22 @@ func storageSnippet(name string, p mediaPlace) string {
 	where := fmt.Sprintf("device: dir, path: %q", p.path)
 	switch p.kind {
 	case "s3":
-		where = "device: s3, s3: {bucket: BUCKET, prefix: PREFIX}"
+		where = s3Snippet(p)
 	case "rait":
 		where = "device: rait, parity: 1, members: [{device: dir, path: DIR}, ...]"
 	}
 	return fmt.Sprintf(`storage: {%s: {%s, slots: N, volume-size: SIZE, label: "AMANDA-%%%%%%", no-reuse: true, select: [{tags: [never]}]}}`, name, where)
+}
+
+// s3Snippet names the volumes of a place as Amanda does; the server must still be told.
+func s3Snippet(p mediaPlace) string {
+	bucket, rest, _ := strings.Cut(p.path, "/")
+	text := fmt.Sprintf("device: s3, s3: {bucket: %s, endpoint: URL", bucket)
+	words, err := expand(p)
+	if err == nil && len(words) > 1 {
+		return text + fmt.Sprintf(", volumes: %q}", rest)
+	}
+	return text + fmt.Sprintf(", prefix: %q}", rest)
 }
 
 // samePlace tells whether a storage's library is the one at a place.
@@ -116,13 +129,27 @@ func samePlace(st configs.Storage, p mediaPlace) bool {
 	case p.kind == "dir" && st.Device == configs.DeviceDir:
 		return sameDir(st.Path, p.path)
 	case p.kind == "s3" && st.Device == configs.DeviceS3:
-		return p.path == st.S3.Bucket+"/"+st.S3.Prefix
+		return sameVolumes(st.S3, p)
 	case p.kind == "rait" && st.Device == configs.DeviceRAIT:
 		return slices.EqualFunc(st.Members, p.members, func(m configs.Member, p *mediaPlace) bool {
 			return p == nil || samePlace(configs.Storage{Device: m.Device, Path: m.Path, S3: m.S3}, *p)
 		})
 	}
 	return false
+}
+
+// sameVolumes tells whether a bucket's volumes are those of a place: its library, or the same volumes one by one.
+func sameVolumes(b configs.S3, p mediaPlace) bool {
+	words, err := expand(p)
+	names, namesErr := b.VolumeNames()
+	if err != nil || namesErr != nil {
+		return false
+	}
+	at := b.Bucket + "/" + b.Prefix
+	if names == nil || len(words) == 1 && words[0] == at {
+		return len(words) == 1 && words[0] == at
+	}
+	return slices.EqualFunc(words, names, func(word, name string) bool { return word == at+name })
 }
 
 // sameDir tells whether two paths name one directory, links followed.
@@ -160,8 +187,8 @@ func amandaLists(c *cli.Context) (amanda.Lists, error) {
 }
 
 // readLibrary reads what lies in the library, without writing to it.
-func (a *app) readLibrary(c *cli.Context, p mediaPlace, st configs.Storage) (sqlstore.Contents, error) {
-	place, err := openPlace(c.Context, p, func(text string) { a.say("note", text) })
+func (a *app) readLibrary(c *cli.Context, o nightly.Opener, p mediaPlace, st configs.Storage) (sqlstore.Contents, error) {
+	place, err := a.openLibrary(c, o, p, st)
 	if err != nil {
 		return sqlstore.Contents{}, err
 	}
@@ -179,6 +206,15 @@ func (a *app) readLibrary(c *cli.Context, p mediaPlace, st configs.Storage) (sql
 		a.say("note", fmt.Sprintf("left out: %v", damaged))
 	}
 	return media.Contents(), nil
+}
+
+// openLibrary opens the library to read. A bucket is spoken to as the storage's configuration says.
+func (a *app) openLibrary(c *cli.Context, o nightly.Opener, p mediaPlace, st configs.Storage) (recovery.Place, error) {
+	if p.kind != "s3" {
+		return openPlace(c.Context, p, func(text string) { a.say("note", text) })
+	}
+	lib, err := o.OpenUnmarked(c.Context, st)
+	return recovery.Place{Name: p.text, Shelf: lib}, err
 }
 
 func (a *app) tellAdopted(c *cli.Context, r amanda.Result) error {

@@ -51,6 +51,9 @@ func TestChangers(t *testing.T) {
 			`device-property "S3_SSL" "off"`, `device-property "S3_SUBDOMAIN" "off"`, `device-property "STORAGE_API" "AWS4"`,
 			`device-property "S3_BUCKET_LOCATION" "eu-1"`, `device-property "CREATE_BUCKET" "off"`, `device-property "SSL_CA_INFO" "/ca.pem"`,
 		}},
+		"volumes of another name": {note: "put the credentials", want: []string{`tpchanger "chg-multi:s3:b/{vol1-,vol2-}"`}, change: func(st *configs.Storage) {
+			st.Device, st.S3 = configs.DeviceS3, configs.S3{Bucket: "b", Volumes: "vol{1,2}-"}
+		}},
 		"bucket of Amazon's": {note: "put the credentials", want: []string{`device-property "S3_SUBDOMAIN" "on"`}, change: func(st *configs.Storage) {
 			st.Device, st.S3 = configs.DeviceS3, configs.S3{Bucket: "b"}
 		}},

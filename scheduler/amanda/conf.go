@@ -82,10 +82,13 @@ func volumeDevice(storage string, slot int) string { return fmt.Sprintf("%s-slot
 
 func s3Changer(name, dir string, st configs.Storage) (definitions, error) {
 	d := definitions{keys: true}
-	prefix := "s3:" + escape(st.S3.Bucket) + "/" + escape(st.S3.Prefix) + "slot"
+	volumes, err := bucketVolumes(st)
+	if err != nil {
+		return d, err
+	}
 	lines := []string{
 		keysName,
-		conf("tpchanger", "chg-multi:"+prefix+alternates(st.Slots, func(i int) string { return strconv.Itoa(i + 1) })+"-"),
+		conf("tpchanger", "chg-multi:s3:"+escape(st.S3.Bucket)+"/"+escape(st.S3.Prefix)+volumes),
 		conf("changerfile", path.Join(dir, "state", "changer")),
 		property("STORAGE_API", "AWS4"),
 		// Amanda removes the bucket of a volume that it erases, if it may make one.
@@ -112,6 +115,18 @@ func s3Changer(name, dir string, st configs.Storage) (definitions, error) {
 	}
 	d.text = define("changer", name, lines...)
 	return d, nil
+}
+
+// bucketVolumes names the volumes of a bucket, as Amanda's list of several.
+func bucketVolumes(st configs.Storage) (string, error) {
+	names, err := st.S3.VolumeNames()
+	if err != nil {
+		return "", fmt.Errorf("volumes: %w", err)
+	}
+	if names != nil {
+		return alternates(len(names), func(i int) string { return escape(names[i]) }), nil
+	}
+	return "slot" + alternates(st.Slots, func(i int) string { return strconv.Itoa(i + 1) }) + "-", nil
 }
 
 func onOff(on bool) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"holdfast/catalog"
 	"holdfast/vtape"
@@ -168,7 +169,7 @@ func storageOfMembers(members []*Place) string {
 func set(members []*Place, shelves [][]library.SlotInfo, o rait.Options, wanted func(library.SlotInfo) bool) (vtape.Device, error) {
 	media := make([]rait.Member, len(members))
 	for i, m := range members {
-		media[i].Name = fmt.Sprintf("member %d", i+1)
+		media[i].Name = strconv.Itoa(i + 1)
 		if m == nil {
 			continue
 		}

@@ -2,10 +2,12 @@ package run
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"holdfast/configs"
 	"holdfast/internal/vfs"
+	"holdfast/vtape"
 	"holdfast/vtape/library"
 )
 
@@ -29,6 +31,19 @@ func (o Opener) Open(ctx context.Context, st configs.Storage) (*library.Library,
 		return nil, err
 	}
 	if err := o.Mounts.reach(ctx, st, shelf); err != nil {
+		return nil, err
+	}
+	return library.New(shelf, library.Options{Storage: st.Name, Label: st.Label}), nil
+}
+
+// OpenUnmarked opens a library that somebody else may have made, and that has no mark yet. One that is another storage's is an
+// error. Whoever calls it must only read.
+func (o Opener) OpenUnmarked(ctx context.Context, st configs.Storage) (*library.Library, error) {
+	shelf, err := o.shelf(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	if err := shelf.Check(ctx); err != nil && !errors.Is(err, vtape.ErrAbsent) {
 		return nil, err
 	}
 	return library.New(shelf, library.Options{Storage: st.Name, Label: st.Label}), nil

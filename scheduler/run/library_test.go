@@ -164,3 +164,50 @@ func TestMounts(t *testing.T) {
 		t.Errorf("called %q, want %q", called, want)
 	}
 }
+
+// An inventory of a bucket asks for all slots at once and for the labels that are there, not for each slot.
+func TestBucketInventoryRequests(t *testing.T) {
+	s3test.Login(t)
+	server := s3test.Start(t)
+	server.Bucket(t, "volumes", false)
+	proxy := s3test.NewProxy(t, server)
+	st := configs.Storage{
+		Name: "night", Device: configs.DeviceS3, Slots: 200, VolumeSize: 16 * configs.MiB, PartSize: 4 * configs.MiB, Label: "N-%%%",
+		S3: configs.S3{Bucket: "volumes", Endpoint: proxy.URL, PathStyle: true, PieceSize: 5 * configs.MiB},
+	}
+	o := run.Opener{FS: vfs.NewMem(), Now: time.Now}
+	if err := o.Create(t.Context(), st); err != nil {
+		t.Fatal(err)
+	}
+	lib, err := o.Open(t.Context(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, slot := range []string{"7", "8", "120"} {
+		dev, err := lib.LoadForWriting(t.Context(), slot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := dev.Format(t.Context(), devicetest.Label(catalog.Label("N-"+slot))); err != nil {
+			t.Fatal(err)
+		}
+		devicetest.Write(t, dev, 1, devicetest.Header(1), []byte("x"))
+	}
+	proxy.Plan(nil)
+	inv, err := lib.Inventory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(proxy.Requests()); n != 4 {
+		t.Errorf("%d requests for 200 slots with 3 volumes, want 4: %+v", n, proxy.Requests())
+	}
+	for i, info := range inv {
+		written := slices.Contains([]string{"7", "8", "120"}, info.Slot)
+		if info.Slot != fmt.Sprint(i+1) || info.Err != nil || info.Blank == written || written && (info.Files != 1 || info.Label != catalog.Label("N-"+info.Slot)) {
+			t.Errorf("slot %+v", info)
+		}
+	}
+	if len(inv) != 200 {
+		t.Errorf("%d slots", len(inv))
+	}
+}

@@ -52,5 +52,12 @@ func (o Opener) bucketShelf(ctx context.Context, st configs.Storage, b configs.S
 	if err != nil {
 		return nil, fmt.Errorf("storage %s: %w", st.Name, err)
 	}
+	names, err := b.VolumeNames()
+	if err != nil {
+		return nil, fmt.Errorf("storage %s: volumes: %w", st.Name, err)
+	}
+	if names != nil {
+		return store.NamedShelf(st.Name, names), nil
+	}
 	return store.Shelf(st.Name, st.Slots), nil
 }

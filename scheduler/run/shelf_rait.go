@@ -19,9 +19,9 @@ func (o Opener) setShelf(ctx context.Context, st configs.Storage) (vtape.Shelf, 
 		}
 		members = append(members, rait.ShelfMember{Name: memberName(m), Shelf: shelf})
 	}
-	note := func(member string, err error) {
+	note := func(_ string, err error) { // which names the member
 		if o.Note != nil {
-			o.Note(fmt.Sprintf("storage %s: member %s: %v", st.Name, member, err))
+			o.Note(fmt.Sprintf("storage %s: %v", st.Name, err))
 		}
 	}
 	shelf, err := rait.NewShelf(members, rait.Options{Parity: st.Parity, Note: note})

@@ -82,6 +82,7 @@ func Replay(w *Workload, s Settings) []Row {
 			rows = append(rows, s.dump(images[i], w.Disks[i], night, e))
 		}
 		for _, skip := range plan.Skipped {
+			images[disks[skip.DLE]].Waited++
 			row := Row{Night: night, Date: at.Format("20060102"), Disk: w.name(disks, skip.DLE), Level: -1, Result: ResultFailed, Reason: skip.Reason}
 			if !skip.Failure {
 				row.Result = ResultSkipped
@@ -141,7 +142,7 @@ func (s Settings) dump(img *scheduler.Image, d *Disk, night int, e scheduler.Ent
 		made.Ended = at.Add(time.Duration(float64(made.OrigBytes) / float64(s.BytesPerSecond) * float64(time.Second)))
 	}
 	made.ID = catalog.NewDumpID(made.DLE, made.Stamp, made.Level)
-	img.Dumps = append(img.Dumps, made)
+	img.Dumps, img.Waited = append(img.Dumps, made), 0
 	row := Row{
 		Night: night, Date: at.Format("20060102"), Disk: d.Name, Level: e.Level, Bytes: made.StoredBytes,
 		Result: ResultOK, Reason: e.Reason, Promoted: e.Why.PromotedNights, Dump: made,

@@ -92,7 +92,7 @@ type SlotInfo struct {
 
 // Inventory looks into every slot, in order. Trouble with a slot is in its Err; the error is for the library as a whole.
 func (l *Library) Inventory(ctx context.Context) ([]SlotInfo, error) {
-	slots, err := l.shelf.Slots(ctx)
+	slots, err := l.survey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
@@ -111,8 +111,31 @@ func (l *Library) Inventory(ctx context.Context) ([]SlotInfo, error) {
 	return list, nil
 }
 
+// slotFiles is a slot to look into.
+type slotFiles struct {
+	vtape.Surveyed
+	// known: what lies in it was told by the shelf.
+	known bool
+}
+
+// survey names the slots, with what lies in them where the shelf can tell it all at once.
+func (l *Library) survey(ctx context.Context) (list []slotFiles, err error) {
+	if s, ok := l.shelf.(vtape.Surveyor); ok {
+		found, err := s.Survey(ctx)
+		for _, slot := range found {
+			list = append(list, slotFiles{slot, true})
+		}
+		return list, err
+	}
+	slots, err := l.shelf.Slots(ctx)
+	for _, slot := range slots {
+		list = append(list, slotFiles{Surveyed: vtape.Surveyed{Slot: slot}})
+	}
+	return list, err
+}
+
 // lookAll looks into the slots, several at a time.
-func (l *Library) lookAll(ctx context.Context, slots []string) []SlotInfo {
+func (l *Library) lookAll(ctx context.Context, slots []slotFiles) []SlotInfo {
 	list := make([]SlotInfo, len(slots))
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -134,9 +157,13 @@ func (l *Library) lookAll(ctx context.Context, slots []string) []SlotInfo {
 	return list
 }
 
-func (l *Library) look(ctx context.Context, slot string) SlotInfo {
-	info := SlotInfo{Slot: slot}
-	dev := l.shelf.Device(slot)
+func (l *Library) look(ctx context.Context, slot slotFiles) SlotInfo {
+	info := SlotInfo{Slot: slot.Slot}
+	if slot.known && slot.Blank {
+		info.Blank = true
+		return info
+	}
+	dev := l.shelf.Device(slot.Slot)
 	h, err := dev.ReadLabel(ctx)
 	if errors.Is(err, vtape.ErrBlank) {
 		info.Blank = true
@@ -147,8 +174,10 @@ func (l *Library) look(ctx context.Context, slot string) SlotInfo {
 		return info
 	}
 	info.Label, info.Stamp = h.Label, catalog.Stamp(h.Stamp)
-	files, err := dev.Files(ctx)
-	info.Err = err
+	files := slot.Files
+	if !slot.known {
+		files, info.Err = dev.Files(ctx)
+	}
 	if d, ok := dev.(vtape.Degradable); ok {
 		info.Degraded = d.Degraded()
 	}

@@ -72,6 +72,9 @@ func (d *Device) readLabel(ctx context.Context) (vtape.Header, error) {
 	d.state.known = err == nil || errors.Is(err, vtape.ErrBlank)
 	d.state.label, d.state.faults = label, faults
 	d.state.mu.Unlock()
+	if err != nil && !errors.Is(err, vtape.ErrBlank) {
+		return label, err // which tells of them
+	}
 	for _, i := range slices.Sorted(maps.Keys(faults)) {
 		d.tell(faults[i])
 	}

@@ -83,32 +83,43 @@ func (d *Device) entries(ctx context.Context) ([]entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	files := make(map[int]*entry)
-	err := d.s.eachObject(ctx, d.prefix, func(name string, o types.Object) error {
-		k, ok := parseKey(name)
-		if !ok {
-			return nil
-		}
-		e := files[k.number]
-		if e == nil {
-			if len(files) >= maxFiles {
-				return errTooMany
-			}
-			e = &entry{number: k.number}
-			files[k.number] = e
-		}
-		e.add(k, aws.ToInt64(o.Size))
-		return nil
-	})
+	all := make(tally)
+	err := d.s.eachObject(ctx, d.prefix, all.count)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]entry, 0, len(files))
-	for _, e := range files {
+	return all.list(), nil
+}
+
+// tally counts the objects of a volume, by the number of the file.
+type tally map[int]*entry
+
+// count counts an object in, if it is one of a file. Name is its key without what the volume's begin with.
+func (t tally) count(name string, o types.Object) error {
+	k, ok := parseKey(name)
+	if !ok {
+		return nil
+	}
+	e := t[k.number]
+	if e == nil {
+		if len(t) >= maxFiles {
+			return errTooMany
+		}
+		e = &entry{number: k.number}
+		t[k.number] = e
+	}
+	e.add(k, aws.ToInt64(o.Size))
+	return nil
+}
+
+// list gives the files in order of the numbers.
+func (t tally) list() []entry {
+	list := make([]entry, 0, len(t))
+	for _, e := range t {
 		list = append(list, *e)
 	}
 	slices.SortFunc(list, func(a, b entry) int { return a.number - b.number })
-	return list, nil
+	return list
 }
 
 // object is a version of an object; version is empty where the bucket keeps none.

@@ -24,16 +24,25 @@ const (
 )
 
 // Shelf is numbered slots in a store, for a library to stand on. The volume of slot N has keys that begin with slotN-
-// after the store's prefix, so Amanda's `chg-multi:s3:BUCKET/<prefix>slot{1,2,3}-` reads them.
+// after the store's prefix, so Amanda's `chg-multi:s3:BUCKET/<prefix>slot{1,2,3}-` reads them. Volumes that somebody else
+// has written may have other names.
 type Shelf struct {
 	s       *Store
 	storage string
 	slots   int
+	// names are what the keys of the volumes begin with, after the store's prefix; nil: slot1- and so on.
+	names []string
 }
 
 // Shelf gives the library of a storage with that many slots. It sends no request.
 func (s *Store) Shelf(storage string, slots int) *Shelf {
 	return &Shelf{s: s, storage: storage, slots: slots}
+}
+
+// NamedShelf gives a library whose slot N holds the volume with keys that begin with the N-th name after the store's prefix. No
+// name may begin with another. It sends no request.
+func (s *Store) NamedShelf(storage string, names []string) *Shelf {
+	return &Shelf{s: s, storage: storage, slots: len(names), names: names}
 }
 
 func (l *Shelf) where() string { return l.s.where() + "/" + l.s.opts.Prefix }
@@ -111,6 +120,9 @@ func (l *Shelf) list(ctx context.Context) ([]string, error) {
 	for n := 1; n <= l.slots; n++ {
 		numbers = append(numbers, n)
 	}
+	if l.names != nil {
+		return inOrder(numbers), nil
+	}
 	// The delimiter makes one line of all the objects of a slot.
 	pages := s3.NewListObjectsV2Paginator(l.s.client, &s3.ListObjectsV2Input{
 		Bucket: &l.s.opts.Bucket, Prefix: aws.String(l.s.opts.Prefix + "slot"), Delimiter: aws.String("-"),
@@ -130,16 +142,29 @@ func (l *Shelf) list(ctx context.Context) ([]string, error) {
 			return nil, errTooMany
 		}
 	}
+	return inOrder(numbers), nil
+}
+
+// inOrder names slots.
+func inOrder(numbers []int) []string {
 	slices.Sort(numbers)
 	slots := make([]string, len(numbers))
 	for i, n := range numbers {
 		slots[i] = strconv.Itoa(n)
 	}
-	return slots, nil
+	return slots
 }
 
 // Device gives the volume in a slot.
-func (l *Shelf) Device(slot string) vtape.Device { return l.s.Device(slotPrefix(slot)) }
+func (l *Shelf) Device(slot string) vtape.Device { return l.s.Device(l.name(slot)) }
+
+// name is what the keys of a slot's volume begin with, after the store's prefix. A slot that there is none of has a name, too.
+func (l *Shelf) name(slot string) string {
+	if n, err := strconv.Atoi(slot); err == nil && 0 < n && n <= len(l.names) {
+		return l.names[n-1]
+	}
+	return slotPrefix(slot)
+}
 
 // SetCurrent does nothing: a bucket has no loaded slot.
 func (l *Shelf) SetCurrent(context.Context, string) error { return nil }
@@ -151,7 +176,7 @@ func (l *Shelf) CleanUp(ctx context.Context) (removed int, err error) {
 		return 0, fmt.Errorf("clean up: %s: %w", l.where(), err)
 	}
 	for _, slot := range slots {
-		n, err := l.s.Device(slotPrefix(slot)).CleanUp(ctx)
+		n, err := l.s.Device(l.name(slot)).CleanUp(ctx)
 		removed += n
 		if err != nil {
 			return removed, err

@@ -271,10 +271,16 @@ func (w *world) do(ctx context.Context, t *driving.Task) driving.Outcome {
 			err = w.steps(ctx, t, a, func(int64) error { return nil })
 		}
 	}
-	if err == nil && a.fail == nil && w.direct[t.Job.DLE] && j.required {
+	if err == nil && a.fail == nil && j.required && w.isDirect(t.Job.DLE) {
 		err = errNoRoom
 	}
 	return driving.Outcome{Err: err, Again: err != nil && errors.Is(err, a.fail) && a.again}
+}
+
+func (w *world) isDirect(dle catalog.DLE) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.direct[dle]
 }
 
 var (
@@ -339,6 +345,13 @@ type disk struct {
 
 func (d *disk) free() int64 { return d.total - d.promised - d.held }
 
+// room is free, with the lock.
+func (d *disk) room() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.free()
+}
+
 // Reserve promises room as a holding disk does.
 func (d *disk) Reserve(_ context.Context, bytes int64) (driving.Reservation, error) {
 	d.mu.Lock()
@@ -363,6 +376,8 @@ func (d *disk) Coming() bool {
 // empty looks whether all that was promised came back.
 func (d *disk) empty(w *world) {
 	d.done.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.promised != 0 {
 		w.fail("%d bytes are still promised", d.promised)
 	}

@@ -197,7 +197,7 @@ func (w *world) untrue(j *job, wait driving.Wait) string {
 	case driving.NoHold:
 		return unless(len(w.direct) >= w.limits.Direct, "a volume is free")
 	case driving.NoDiskspace:
-		return unless(w.disk != nil && w.disk.free() < j.Bytes, "there is room")
+		return unless(w.disk != nil && w.disk.room() < j.Bytes, "there is room")
 	case driving.Paused:
 		return unless(w.pause(now) || w.pause(now.Add(-driving.PausePoll)), "there is no pause")
 	}
