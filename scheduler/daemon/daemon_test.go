@@ -250,6 +250,10 @@ func TestLeap(t *testing.T) {
 		s.pass(time.Minute)
 		s.expect("run 01T01:00 missed, made up for", "run 01T01:00 begun", "run 01T01:00 done")
 		s.jump(-3 * time.Hour)
+		looks, err := daemon.Look(s.fs, "/daemon.json", s.entries, s.now())
+		if err != nil || !looks[0].Next.Equal(time.Date(2000, 1, 2, 1, 0, 0, 0, time.UTC)) {
+			t.Errorf("after the clock went back: %+v, %v", looks, err)
+		}
 		s.until("2000-01-01 23:00")
 		s.expect()
 		s.down()

@@ -65,6 +65,30 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
+// A job begins when that is in the file, and not before, however slow the disk is.
+func TestBegunIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, "UTC", daemon.Entry{Job: "run", Text: "0 1 * * *"})
+		disk := s.fs
+		s.fs = vfs.Wrap(disk, func(vfs.Op) error {
+			<-time.After(time.Second)
+			return nil
+		})
+		s.work = func(context.Context, string) error {
+			if text, err := vfs.ReadFile(disk, "/daemon.json"); err != nil || !strings.Contains(string(text), `"begun": "2000-01-01T01:00`) {
+				t.Errorf("begun with this in the file, %v:\n%s", err, text)
+			}
+			return nil
+		}
+		s.start()
+		s.until("2000-01-01 02:00")
+		if got := s.log(); !slices.Contains(got, "run 01T01:00 done") {
+			t.Errorf("%q", got)
+		}
+		s.down()
+	})
+}
+
 // Whatever goes wrong with the file at any operation: each job is still done, and it is told.
 func TestNoMemory(t *testing.T) {
 	for n := 1; ; n++ {
