@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,9 +25,11 @@ type site struct {
 	entries []daemon.Entry
 	loadErr error
 	reload  chan struct{}
-	offset  time.Duration
 	// work is what a job does; nil: nothing.
-	work   func(ctx context.Context, job string) error
+	work func(ctx context.Context, job string) error
+
+	mu     sync.Mutex // guards the three below
+	offset time.Duration
 	events []daemon.Event
 	told   []string
 
@@ -50,7 +53,11 @@ func newSite(t *testing.T, zone string, entries ...daemon.Entry) *site {
 	return s
 }
 
-func (s *site) now() time.Time { return time.Now().Add(s.offset).In(s.zone) }
+func (s *site) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Add(s.offset).In(s.zone)
+}
 
 // Do is the Runner.
 func (s *site) Do(ctx context.Context, job string) error {
@@ -66,9 +73,17 @@ func (s *site) start() {
 	s.stop, s.end = cancel, make(chan error, 1)
 	d := &daemon.Daemon{
 		FS: s.fs, Path: "/daemon.json", Now: s.now, Runner: s, Reload: s.reload,
-		Load:   func() ([]daemon.Entry, error) { return s.entries, s.loadErr },
-		Tell:   func(e daemon.Event) { s.events = append(s.events, e) },
-		Notify: func(lines ...string) { s.told = append(s.told, strings.Join(lines, "|")) }, Watchdog: 0,
+		Load: func() ([]daemon.Entry, error) { return s.entries, s.loadErr },
+		Tell: func(e daemon.Event) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.events = append(s.events, e)
+		},
+		Notify: func(lines ...string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.told = append(s.told, strings.Join(lines, "|"))
+		},
 	}
 	go func() { s.end <- d.Run(ctx) }()
 	synctest.Wait()
@@ -100,12 +115,25 @@ func (s *site) until(text string) {
 }
 
 // jump sets the clock forward or back.
-func (s *site) jump(d time.Duration) { s.offset += d }
+func (s *site) jump(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset += d
+}
+
+// forget drops the events so far, and gives them.
+func (s *site) forget() []daemon.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := s.events
+	s.events = nil
+	return events
+}
 
 // log gives the events that are about times, in short, and forgets them.
 func (s *site) log() []string {
 	var out []string
-	for _, e := range s.events {
+	for _, e := range s.forget() {
 		line := string(e.Kind)
 		if e.Job != "" {
 			line = e.Job + " " + e.At.In(s.zone).Format("02T15:04") + " " + line
@@ -115,7 +143,6 @@ func (s *site) log() []string {
 		}
 		out = append(out, line)
 	}
-	s.events = nil
 	return out
 }
 
@@ -138,10 +165,10 @@ func lasting(d time.Duration) func(context.Context, string) error {
 	}
 }
 
-// nights gives how often a job was begun for each day. What was broken off with the daemon and is begun again is the same night.
-func (s *site) nights(job string) map[string]int {
+// nights tells of events how often a job was begun for each day. What was broken off with the daemon and is begun again is the same night.
+func (s *site) nights(events []daemon.Event, job string) map[string]int {
 	out := map[string]int{}
-	for _, e := range s.events {
+	for _, e := range events {
 		day := e.At.In(s.zone).Format(time.DateOnly)
 		switch {
 		case e.Job != job:
@@ -190,8 +217,9 @@ func year(t *testing.T, zone string, jumpy bool) {
 		s.jump(d)
 	}
 	s.down()
+	events := s.forget()
 	for _, job := range []string{"run", "vault"} {
-		got := s.nights(job)
+		got := s.nights(events, job)
 		for day, n := first, 0; n < 365; day, n = day.AddDate(0, 0, 1), n+1 {
 			if got[day.Format(time.DateOnly)] != 1 {
 				t.Errorf("%s of %s: %d times", job, day.Format(time.DateOnly), got[day.Format(time.DateOnly)])
@@ -208,7 +236,7 @@ func TestClockFarAhead(t *testing.T) {
 		s.start()
 		s.pass(26 * time.Hour)
 		s.jump(-5 * 365 * 24 * time.Hour)
-		s.events = nil
+		s.forget()
 		s.until("2000-01-03 02:00")
 		s.expect("run 31T01:00 the clock went back", "run 03T01:00 due", "run 03T01:00 begun", "run 03T01:00 done")
 		s.down()
@@ -227,12 +255,12 @@ func TestMissed(t *testing.T) {
 		s.start()
 		s.expect("started", "run 04T01:00 missed, made up for", "flush 04T02:00 missed", "run 04T01:00 begun", "run 04T01:00 done")
 		s.down()
-		s.events = nil
+		s.forget()
 		s.until("2000-01-05 07:01")
 		s.start()
 		s.expect("started", "run 05T01:00 missed", "flush 05T02:00 missed")
 		s.down()
-		s.events = nil
+		s.forget()
 		s.start()
 		s.down()
 		s.expect("started", "stopping")
@@ -245,7 +273,7 @@ func TestLeap(t *testing.T) {
 		s := newSite(t, "UTC", daemon.Entry{Job: "run", Text: "0 1 * * *", CatchUp: 6 * time.Hour})
 		s.start()
 		s.until("2000-01-01 00:30")
-		s.events = nil
+		s.forget()
 		s.jump(3 * time.Hour)
 		s.pass(time.Minute)
 		s.expect("run 01T01:00 missed, made up for", "run 01T01:00 begun", "run 01T01:00 done")
@@ -279,7 +307,7 @@ func TestOneAtATime(t *testing.T) {
 		}
 		s.start()
 		s.until("2000-01-01 00:59")
-		s.events = nil
+		s.forget()
 		s.until("2000-01-01 01:45")
 		looks, err := daemon.Look(s.fs, "/daemon.json", s.entries, s.now())
 		if err != nil || looks[1].Due.IsZero() || !looks[0].Due.IsZero() || !looks[0].Ended.IsZero() {

@@ -56,7 +56,8 @@ func TestPowerCut(t *testing.T) {
 			s.until("2000-01-01 01:10")
 			after := disk.CrashClone()
 			s.down()
-			s.fs, s.events = after, nil
+			s.fs = after
+			s.forget()
 			s.until(c.at)
 			s.start()
 			s.expect(c.want...)
