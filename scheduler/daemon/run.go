@@ -43,10 +43,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	l.book = newBook(m, l.tell)
 	l.book.use(entries)
 	l.tell(Event{Kind: Started})
-	l.book.resume(d.Now())
+	l.book.resume(l.now())
 	l.notify(sdnotify.Ready)
 	for ctx.Err() == nil {
-		now := d.Now()
+		now := l.now()
 		l.work(ctx, now)
 		l.wait(ctx, now)
 	}
@@ -106,8 +106,11 @@ func (l *loop) wait(ctx context.Context, now time.Time) {
 	}
 }
 
+// now is the time of the clock on the wall, without the monotonic reading: a clock that was put right must be seen.
+func (l *loop) now() time.Time { return l.Now().Round(0) }
+
 func (l *loop) finish(err error, stopped bool) {
-	l.book.ended(l.running, l.Now(), err, stopped)
+	l.book.ended(l.running, l.now(), err, stopped)
 	l.running = ""
 }
 
