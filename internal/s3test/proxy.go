@@ -75,6 +75,9 @@ type Proxy struct {
 	plan     func(Request) Fault
 	requests []*Request
 	now, top int // UploadPart requests under way, and the most there were
+	meet     func(Request) bool
+	apart    int           // requests that are still to come to the meeting
+	together chan struct{} // closed when all have
 }
 
 // NewProxy runs a proxy before the server until the test ends.
@@ -105,7 +108,30 @@ func NewProxy(t testing.TB, s *Server) *Proxy {
 func (p *Proxy) Plan(plan func(Request) Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.plan, p.requests, p.top = plan, nil, 0
+	p.plan, p.requests, p.top, p.meet = plan, nil, 0, nil
+}
+
+// Meet holds the answers to the first n requests of a kind until all of them have been given by the server: nobody then knows
+// what another did next. It ends with the next Plan.
+func (p *Proxy) Meet(n int, is func(Request) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.meet, p.apart, p.together = is, n, make(chan struct{})
+}
+
+// met waits for the others of a meeting.
+func (p *Proxy) met(seen *Request) {
+	p.mu.Lock()
+	if p.meet == nil || p.apart == 0 || !p.meet(*seen) {
+		p.mu.Unlock()
+		return
+	}
+	together := p.together
+	if p.apart--; p.apart == 0 {
+		close(together)
+	}
+	p.mu.Unlock()
+	<-together
 }
 
 // Requests gives those since the last Plan.
@@ -189,6 +215,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer resp.Body.Close()
+	p.met(seen)
 	p.answer(w, resp, fault)
 }
 

@@ -27,11 +27,12 @@
 // without a header is none. What a crash leaves is an unfinished upload or data without a header. The next Create of
 // that number resumes the upload, if the same bytes come again, or replaces the data; CleanUp removes both.
 //
-// Format reads the label and proves that the store heeds conditions. If there are parts, it writes the old label anew,
-// with a WRITER line of its own, under the condition that it is still the one that was read; so only one of two writers
-// goes on to remove the parts. Then the new label replaces the old one, under the same kind of condition. Before the
-// header of each file the label is looked at again: a writer whose label was replaced stops. A blank volume's label is
-// written under the condition that there is none.
+// Format reads the label and proves that the store heeds conditions. It writes the old label anew, with a WRITER line of its
+// own, under the condition that it is still the one that was read; so only one of two writers goes on to look for the parts
+// and remove them. Then the new label replaces the old one, under the same kind of condition. Before the header of each file
+// and after it the label is looked at again: a writer whose label was replaced stops, and its file is none. A blank volume's
+// label is written under the condition that there is none; if there are files without a label, an object that is no label
+// stands in its place, under that condition, until they are gone.
 //
 // # Object lock
 //

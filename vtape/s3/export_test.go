@@ -36,3 +36,6 @@ func WaitForPieces(w vtape.PartWriter) { w.(*partWriter).up.wg.Wait() }
 func Transport(next http.RoundTripper, rateBytes int64, stall time.Duration) http.RoundTripper {
 	return &transport{next: next, stall: stall, limit: rate.NewLimiter(rate.Limit(rateBytes), limitChunk)}
 }
+
+// Tag is the ETag of the label as the device wrote it.
+func (d *Device) Tag() string { return d.written() }

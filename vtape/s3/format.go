@@ -98,39 +98,56 @@ func lineEnd(text []byte) int {
 	return len(text)
 }
 
-// relabel replaces the label. The old one is written anew first, under the condition that it is still the one we read:
-// of two writers only one goes on to erase the parts.
+// relabel replaces the label. The old one is written anew first, under the condition that it is still the one we read: of two
+// writers only one goes on to erase the parts. Only then are these looked for: a writer that still had the old label may have
+// written one meanwhile, and sees at its end that the label is no longer its own.
 func (d *Device) relabel(ctx context.Context, old small, body []byte) (etag string, err error) {
 	cond := condition{etag: old.etag}
 	if cond.none, err = d.probe(ctx, old); err != nil {
 		return "", err
 	}
-	parts, err := d.s.objects(ctx, d.prefix+filesPrefix)
-	if err != nil {
-		return "", err
-	}
-	if len(parts) > 0 && !cond.none {
+	if !cond.none {
 		claim := put{key: d.labelKey(), body: withWriter(old.body), cond: cond}
 		if cond.etag, err = d.s.put(ctx, claim); err != nil {
 			return "", fmt.Errorf("claim the volume: %w", err)
 		}
 	}
-	if err := d.removeFiles(ctx, d.ofFiles(parts)); err != nil {
+	parts, err := d.files(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := d.removeFiles(ctx, parts); err != nil {
 		return "", err
 	}
 	return d.s.put(ctx, put{key: d.labelKey(), body: body, cond: cond, lock: true})
 }
 
-// labelBlank labels a volume that has no label; what there may be of files goes.
+// beingLabelled stands for the label while the files of a volume that had none are removed: nobody takes it for one.
+const beingLabelled = "holdfast labels this volume\n"
+
+// labelBlank labels a volume that has no label. What there may be of files goes, but not before it is certain that nobody else
+// labels it: the files could be that one's.
 func (d *Device) labelBlank(ctx context.Context, body []byte) (etag string, err error) {
-	parts, err := d.s.objects(ctx, d.prefix+filesPrefix)
-	if err == nil {
-		err = d.removeFiles(ctx, d.ofFiles(parts))
-	}
+	parts, err := d.files(ctx)
 	if err != nil {
 		return "", err
 	}
-	p := put{key: d.labelKey(), body: body, lock: true}
+	if len(parts) == 0 {
+		return d.labelFirst(ctx, put{key: d.labelKey(), body: body, lock: true})
+	}
+	claimed, err := d.labelFirst(ctx, put{key: d.labelKey(), body: withWriter([]byte(beingLabelled))})
+	if err != nil {
+		return "", err
+	}
+	if err := d.removeFiles(ctx, parts); err != nil {
+		return "", err
+	}
+	cond := condition{etag: claimed, none: d.s.opts.AllowUnconditional}
+	return d.s.put(ctx, put{key: d.labelKey(), body: body, cond: cond, lock: true})
+}
+
+// labelFirst writes a label where there is none, and proves that the store would not have written over one.
+func (d *Device) labelFirst(ctx context.Context, p put) (etag string, err error) {
 	etag, err = d.s.put(ctx, p)
 	if errors.Is(err, errNotOffered) {
 		return d.unconditional(ctx, p)
@@ -147,6 +164,12 @@ func (d *Device) labelBlank(ctx context.Context, body []byte) (etag string, err 
 	default:
 		return "", fmt.Errorf("probe the store: %w", err)
 	}
+}
+
+// files lists the objects of the volume's files.
+func (d *Device) files(ctx context.Context) ([]object, error) {
+	list, err := d.s.objects(ctx, d.prefix+filesPrefix)
+	return d.ofFiles(list), err
 }
 
 // probe finds out whether the store heeds conditions, with one that cannot hold. None: it does not, and the options

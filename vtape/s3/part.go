@@ -251,7 +251,8 @@ func (w *partWriter) close() error {
 	if err != nil {
 		return fmt.Errorf("write header: %w", err)
 	}
-	return nil
+	// Again: who has labelled the volume anew since removes the files that were there then, and this may have come after.
+	return w.d.checkOwn(w.ctx)
 }
 
 func (w *partWriter) closeData() error {
