@@ -23,7 +23,7 @@ const (
 	weightPromote, weightNight = 0.03, 0.00001
 	// weightRisk is that of a full that is left to the last run in time, as a part of the mean night: a missed night, or an image
 	// that cannot be read, makes it late.
-	weightRisk = 0.05
+	weightRisk = 0.03
 	// weightOver is that of what a night is forecast to hold too much, as a part of the mean night.
 	weightOver = 2.0
 	// margin is by how much less than the mean later nights are to hold. What they lack tonight's choice can fill up when
