@@ -25,7 +25,7 @@ bin/holdfast: go.mod go.sum $(shell find . -name '*.go')
 	$(MAKE) build
 
 # Builds only what is out of date: "make && sudo make install" needs no Go for root.
-install: $(PROGRAM) ## put program, manual page, completions and Amanda's helper below DESTDIR and PREFIX=/usr/local
+install: $(PROGRAM) ## put program, manual page, completions, units and Amanda's helper below DESTDIR and PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/holdfast'
 	install -D -m 755 scripts/amanda-age '$(DESTDIR)$(PREFIX)/lib/holdfast/age'
 	@set -e; made=$$(mktemp); trap 'rm -f "$$made"' EXIT; \
@@ -34,7 +34,9 @@ install: $(PROGRAM) ## put program, manual page, completions and Amanda's helper
 	put share/man/man8/holdfast.8 man; \
 	put share/bash-completion/completions/holdfast completion bash; \
 	put share/zsh/site-functions/_holdfast completion zsh; \
-	put share/fish/vendor_completions.d/holdfast.fish completion fish
+	put share/fish/vendor_completions.d/holdfast.fish completion fish; \
+	for unit in configs/systemd/*; do file=lib/systemd/system/$${unit##*/}; echo "install $$file"; \
+	sed 's|/usr/local/|$(PREFIX)/|' "$$unit" >"$$made"; install -D -m 644 "$$made" '$(DESTDIR)$(PREFIX)'/"$$file"; done
 
 run: tools build ## two nights and a restore, of the images in IMAGES=DIR or of some made for it
 	IMAGES='$(IMAGES)' scripts/demo

@@ -23,6 +23,7 @@ require (
 	github.com/klauspost/reedsolomon v1.14.2
 	github.com/lima-vm/go-qcow2reader v0.7.0
 	github.com/pressly/goose/v3 v3.28.0
+	github.com/robfig/cron/v3 v3.0.1
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/urfave/cli/v2 v2.27.7

@@ -22,6 +22,7 @@ type Config struct {
 	DumpCycle    Days                 `yaml:"dump-cycle" doc:"Each image gets a full dump within this many calendar days; 1d: one each night."`
 	RunsPerCycle int                  `yaml:"runs-per-cycle" doc:"Runs within a dump cycle; 0: one a day."`
 	Window       Window               `yaml:"window,omitempty" doc:"Time of day in which runs shall work, such as 01:00-06:00. No more is planned than fits it by the times that earlier dumps took. After its end no dump is begun, and a full that would outlast it gives way to an incremental. Without it there is no limit."`
+	Schedule     Schedule             `yaml:"schedule,omitempty" doc:"When holdfast daemon does what. Without it, cron or a timer calls holdfast run."`
 	InParallel   int                  `yaml:"in-parallel" doc:"Images dumped at the same time."`
 	DumpOrder    DumpOrder            `yaml:"dump-order" doc:"A letter for each image dumped at the same time, by which it is chosen within its priority: s or S for the smallest or largest first, t or T for the shortest or longest, b or B for the lowest or highest rate. Those beyond the end go by T."`
 	Datastores   map[string]Datastore `yaml:"datastores,omitempty" doc:"What images lie on, by name, with a limit."`

@@ -79,6 +79,7 @@ func (c *Config) derive(dir string) {
 			c.Mail.TLS = TLSNone
 		}
 	}
+	c.Schedule.fill()
 	resolve(dir, &c.State, &c.Mail.PasswordFile)
 	for i := range c.Holding {
 		resolve(dir, &c.Holding[i].Dir)

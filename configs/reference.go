@@ -22,9 +22,13 @@ func sections() []section {
 	selection.defaults()
 	dle.defaults()
 	hook.defaults()
+	inspection := Inspection{Zone: localZone, CatchUp: CatchUpRun, Within: defaultWithin, Sample: defaultSample}
 	return []section{
 		{"The file", "", c},
 		{"mail", "", Mail{Sendmail: defaultSendmail}},
+		{"schedule", "How the daemon goes about it is in [daemon.md](daemon.md).", Schedule{}},
+		{"schedule.run, schedule.flush, schedule.vault", "", Appointment{}.filled()},
+		{"schedule.verify", "", inspection},
 		{"bump", "An incremental goes from level L to L+1 when that saves at least `size` x `mult`^(L-1) bytes of image data.", c.Bump},
 		{"holding, a list", "", holding},
 		{"storage.NAME", storageIntro, storage},
@@ -97,6 +101,12 @@ func takes(t reflect.Type) string {
 		return "letters"
 	case Window:
 		return "times of day"
+	case CronLine:
+		return "line of cron"
+	case Zone:
+		return "time zone"
+	case Share:
+		return "percent"
 	case Duration:
 		return "time"
 	case Priority:

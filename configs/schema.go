@@ -45,6 +45,12 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: daysForm.String()}
 	case Duration:
 		return &jsonschema.Schema{Type: "string", Pattern: durationForm.String()}
+	case CronLine:
+		return &jsonschema.Schema{Type: "string"}
+	case Zone:
+		return &jsonschema.Schema{Type: "string", Pattern: zoneForm.String()}
+	case Share:
+		return &jsonschema.Schema{Type: "string", Pattern: shareForm.String()}
 	case Clock:
 		return &jsonschema.Schema{Type: "string", Pattern: clockForm.String()}
 	case DumpOrder:

@@ -44,6 +44,7 @@ func validate(c *Config, d *decoder) {
 	k.dles()
 	k.driver()
 	k.hooks()
+	k.schedule()
 }
 
 // must notes a fault unless ok.

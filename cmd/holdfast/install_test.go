@@ -33,6 +33,9 @@ func TestInstall(t *testing.T) {
 		{"share/bash-completion/completions/holdfast", "# holdfast completion for bash", 0o644},
 		{"share/zsh/site-functions/_holdfast", "#compdef holdfast\n", 0o644},
 		{"share/fish/vendor_completions.d/holdfast.fish", "# holdfast completion for fish", 0o644},
+		{"lib/systemd/system/holdfast.service", "# The daemon", 0o644},
+		{"lib/systemd/system/holdfast-run.service", "# One night", 0o644},
+		{"lib/systemd/system/holdfast-run.timer", "# A night", 0o644},
 	} {
 		path := filepath.Join(dest, "opt/hold fast", file.path)
 		info, err := os.Stat(path)

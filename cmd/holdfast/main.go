@@ -85,7 +85,7 @@ func (a *app) command() *cli.App {
 			a.initCommand(), a.checkCommand(), a.planCommand(), a.simulateCommand(), a.overviewCommand(), a.runCommand(), a.flushCommand(),
 			a.vaultCommand(), a.statusCommand(), a.reportCommand(), a.restoreCommand(), a.verifyCommand(), a.cleanupCommand(),
 			a.volumeCommand(), a.dleCommand(),
-			a.configCommand(), a.keyCommand(), a.completionCommand(), a.manCommand(), a.thawWatchdogCommand(),
+			a.configCommand(), a.keyCommand(), a.daemonCommand(), a.completionCommand(), a.manCommand(), a.thawWatchdogCommand(),
 			a.helpCommand(), a.versionCommand(),
 		},
 	}

@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/vfs"
 	"holdfast/scheduler/recovery"
 	"holdfast/vtape"
+	"holdfast/vtape/library"
 	"holdfast/vtape/rait"
 	"holdfast/vtape/s3"
 )
@@ -151,22 +152,21 @@ func openBucket(ctx context.Context, p mediaPlace) (recovery.Place, error) {
 		if err != nil {
 			return recovery.Place{}, fmt.Errorf("%s: %w", p.text, err)
 		}
-		found, err := bucketSlots(ctx, store, word)
-		if err != nil {
+		shelf := store.Shelf("", 0)
+		found, err := shelf.Slots(ctx)
+		switch {
+		case err != nil:
 			return recovery.Place{}, fmt.Errorf("%s: %w", p.text, err)
+		case len(found) > 0 && len(words) == 1: // all of it in one listing
+			return recovery.Place{Name: p.text, Shelf: library.New(shelf, library.Options{Name: p.text})}, nil
 		}
-		slots = append(slots, found...)
+		slots = append(slots, bucketSlots(store, shelf, found, word)...)
 	}
 	return recovery.RowPlace(p.text, slots), nil
 }
 
-// bucketSlots finds the volumes below a store's prefix.
-func bucketSlots(ctx context.Context, store *s3.Store, name string) ([]recovery.Slot, error) {
-	shelf := store.Shelf("", 0)
-	numbers, err := shelf.Slots(ctx)
-	if err != nil {
-		return nil, err
-	}
+// bucketSlots gives the volumes below a store's prefix: its slots, or the one whose keys begin with the prefix.
+func bucketSlots(store *s3.Store, shelf *s3.Shelf, numbers []string, name string) []recovery.Slot {
 	var slots []recovery.Slot
 	for _, n := range numbers {
 		slots = append(slots, recovery.Slot{Name: n, Device: shelf.Device(n)})
@@ -174,7 +174,7 @@ func bucketSlots(ctx context.Context, store *s3.Store, name string) ([]recovery.
 	if len(slots) == 0 {
 		slots = append(slots, recovery.Slot{Name: name, Device: store.Device("")})
 	}
-	return slots, nil
+	return slots
 }
 
 // openMedia opens the places that the words name, and reads what is on the media in them. Note is told everything once.

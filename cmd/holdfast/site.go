@@ -39,7 +39,11 @@ type site struct {
 // loadConfig reads the configuration that the call names.
 func loadConfig(c *cli.Context) (*configs.Config, error) {
 	path := cmp.Or(c.String(configFlag), defaultConfigPath)
-	cfg, err := configs.Load(path, os.ReadFile)
+	read := os.ReadFile
+	if kept := os.Getenv(keptConfigEnv); kept != "" {
+		read = func(string) ([]byte, error) { return os.ReadFile(kept) }
+	}
+	cfg, err := configs.Load(path, read)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(err, "name the configuration with --config FILE or HOLDFAST_CONFIG; `holdfast init --images DIR` writes one")
 	}
@@ -100,6 +104,9 @@ func (s *site) close() {
 	}
 }
 
+// errAtWork: the site belongs to another process just now.
+var errAtWork = errors.New("another holdfast is at work")
+
 // takeLock makes sure that no two runs work at once. The lock goes with the process, however it ends.
 func takeLock(state string) (*flock.Flock, error) {
 	if err := os.MkdirAll(state, 0o700); err != nil {
@@ -111,7 +118,7 @@ func takeLock(state string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("lock %s: %w", state, err)
 	}
 	if !ok {
-		return nil, withHint(fmt.Errorf("another holdfast is at work on %s", state), "`holdfast status` shows what it does")
+		return nil, withHint(fmt.Errorf("%w on %s", errAtWork, state), "`holdfast status` shows what it does")
 	}
 	return lock, nil
 }
@@ -126,7 +133,7 @@ func openStore(ctx context.Context, cfg *configs.Config, create bool) (*sqlstore
 	}
 	store, err := sqlstore.Open(ctx, path, sqlstore.Options{Create: create, ReadOnly: !create})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("no catalog at %s: no run yet", path), "`holdfast run` makes it; if there were runs, is the file system of the state directory mounted?")
+		return nil, withHint(fmt.Errorf("no catalog at %s: %w", path, errNoRun), "`holdfast run` makes it; if there were runs, is the file system of the state directory mounted?")
 	}
 	return store, err
 }

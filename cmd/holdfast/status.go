@@ -15,7 +15,7 @@ import (
 
 func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
-		Name: "status", Usage: "how far the run is, or how the last one ended", ArgsUsage: usageRun,
+		Name: "status", Usage: "how far the run is, or how the last one ended, and what comes next", ArgsUsage: usageRun,
 		Description: "EXAMPLES\n   holdfast status\n   holdfast status --json",
 		Flags:       []cli.Flag{jsonFlag()},
 		Action:      a.showStatus,
@@ -55,7 +55,7 @@ func runWithEvents(c *cli.Context, s *site) (catalog.Run, []catalog.Event, error
 			return run, nil, err
 		}
 		if len(runs) == 0 {
-			return run, nil, withHint(errors.New("no run yet"), "`holdfast run` makes the first")
+			return run, nil, withHint(errNoRun, "`holdfast run` makes the first")
 		}
 		run = runs[0]
 	}
@@ -88,19 +88,34 @@ func alive(run catalog.Run) bool {
 
 func (a *app) showStatus(c *cli.Context) error {
 	s, err := a.openSite(c, toRead)
+	if errors.Is(err, errNoRun) {
+		return a.onlySchedule(c, err)
+	}
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	run, events, err := runWithEvents(c, s)
+	if errors.Is(err, errNoRun) {
+		return a.onlySchedule(c, err)
+	}
 	if err != nil {
 		return err
 	}
 	status := reports.Status(run, events, s.Now(), alive(run))
-	if c.Bool("json") {
-		return reports.StatusJSON(a.stdout, status)
+	var schedule *scheduleStatus
+	if c.NArg() == 0 {
+		if schedule, err = lookAtSchedule(s.Config, s.Now()); err != nil {
+			return err
+		}
 	}
-	return reports.StatusText(a.stdout, status, reports.TextOptions{Location: time.Local})
+	if c.Bool("json") {
+		return a.printJSON(statusAnswer{&status, schedule})
+	}
+	if err := reports.StatusText(a.stdout, status, reports.TextOptions{Location: time.Local}); err != nil {
+		return err
+	}
+	return a.printSchedule(schedule)
 }
 
 func (a *app) showReport(c *cli.Context) error {

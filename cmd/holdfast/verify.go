@@ -9,6 +9,7 @@ import (
 
 	"holdfast/catalog"
 	"holdfast/catalog/sqlstore"
+	"holdfast/configs"
 	"holdfast/internal/frames"
 	"holdfast/scheduler/recovery"
 	"holdfast/vtape"
@@ -21,14 +22,17 @@ func (a *app) verifyCommand() *cli.Command {
 the digest of each block. On a parity set it reads all members: one that is absent, short or wrong counts as damage, though the
 dump can be restored without it; "volume repair" mends it. What is damaged is named with volume, file and bytes, or with the
 member. The exit status is 1 if anything is.
+With --sample it reads a part of what is kept, those dumps that no sample had for the longest time: by and by everything.
 Without the key of an encrypted dump only the checksums of its parts can be compared: it is called sealed.
 
 EXAMPLES
    holdfast verify                       everything
    holdfast verify web01                 all dumps of web01
-   holdfast verify --run 20261121010000  what one run dumped`,
+   holdfast verify --run 20261121010000  what one run dumped
+   holdfast verify --sample 5%           a twentieth; each call another`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "run", Usage: "only dumps of the run with this `STAMP`"}, identityFlag(), jsonFlag(),
+			&cli.StringFlag{Name: "run", Usage: "only dumps of the run with this `STAMP`"},
+			&cli.StringFlag{Name: "sample", Usage: "only so many `PERCENT` of the bytes"}, identityFlag(), jsonFlag(),
 		},
 		Action: a.verify,
 	}
@@ -52,31 +56,14 @@ func (a *app) verify(c *cli.Context) error {
 		return err
 	}
 	defer s.close()
-	dumps, err := dumpsToVerify(c, s)
+	dumps, sample, err := dumpsToVerify(c, s)
 	if err != nil {
 		return err
 	}
-	src := s.recovery(ids)
-	src.Note = func(text string) { a.say("note", text) }
-	bar := a.progressBar("verify")
-	defer bar.end()
-	v := verification{Volumes: []string{}}
-	for i, d := range dumps {
-		bar.show(fmt.Sprintf("%d of %d dumps, %s", i, len(dumps), d.ID))
-		a.remakeMap(c, s, src, d)
-		verdicts, err := src.Verify(c.Context, d)
-		if err != nil {
-			return err
-		}
-		v.Verdicts = append(v.Verdicts, verdicts...)
+	v, err := a.verifyDumps(c, &verifying{s, s.recovery(ids), sample}, dumps)
+	if err := errors.Join(err, sample.end(c)); err != nil {
+		return err
 	}
-	if c.NArg() == 0 {
-		if v.Volumes, err = verifyVolumes(c, s, src); err != nil {
-			return err
-		}
-	}
-	bar.end()
-	v.Damaged = len(v.Volumes) > 0 || slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return len(x.Problems) > 0 })
 	sealed := slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return x.Sealed })
 	if v.Damaged || sealed && len(ids) > 0 {
 		a.status = exitError
@@ -86,6 +73,39 @@ func (a *app) verify(c *cli.Context) error {
 	}
 	a.printVerification(v, len(ids) > 0)
 	return nil
+}
+
+// verifying is what verify works with: sample is nil unless it was asked for one.
+type verifying struct {
+	*site
+	src    *recovery.Site
+	sample *sampling
+}
+
+// verifyDumps reads dumps, and the labels of all volumes when nothing less than everything was asked for.
+func (a *app) verifyDumps(c *cli.Context, w *verifying, dumps []catalog.Dump) (verification, error) {
+	w.src.Note = func(text string) { a.say("note", text) }
+	bar := a.progressBar("verify")
+	defer bar.end()
+	v := verification{Verdicts: []recovery.Verdict{}, Volumes: []string{}}
+	for i, d := range dumps {
+		bar.show(fmt.Sprintf("%d of %d dumps, %s", i, len(dumps), d.ID))
+		a.remakeMap(c, w.site, w.src, d)
+		verdicts, err := w.src.Verify(c.Context, d)
+		if err != nil {
+			return v, err
+		}
+		v.Verdicts = append(v.Verdicts, verdicts...)
+		w.sample.note(d)
+	}
+	if c.NArg() == 0 && w.sample == nil {
+		var err error
+		if v.Volumes, err = verifyVolumes(c, w.site, w.src); err != nil {
+			return v, err
+		}
+	}
+	v.Damaged = len(v.Volumes) > 0 || slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return len(x.Problems) > 0 })
+	return v, nil
 }
 
 // remakeMap makes a block map anew that is lost, so that the blocks have something to be compared with: its digest stands in the catalog.
@@ -103,8 +123,29 @@ func (a *app) remakeMap(c *cli.Context, s *site, src *recovery.Site, d catalog.D
 	}
 }
 
-// dumpsToVerify are the usable dumps that are still somewhere: what is only history is not looked for.
-func dumpsToVerify(c *cli.Context, s *site) ([]catalog.Dump, error) {
+// dumpsToVerify are the usable dumps that are still somewhere, or a sample of them: what is only history is not looked for.
+func dumpsToVerify(c *cli.Context, s *site) ([]catalog.Dump, *sampling, error) {
+	var share configs.Share
+	if text := c.String("sample"); text != "" {
+		if err := share.UnmarshalText([]byte(text)); err != nil {
+			return nil, nil, usagef("--sample: %v", err)
+		}
+	}
+	all, err := keptDumps(c, s)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case share > 0:
+		m, sample, err := beginSample(s, all, share)
+		return sample, m, err
+	case len(all) == 0:
+		return nil, nil, errors.New("nothing to verify: no dump matches")
+	}
+	return all, nil, nil
+}
+
+// keptDumps are the usable dumps that are somewhere, of those that the call names.
+func keptDumps(c *cli.Context, s *site) ([]catalog.Dump, error) {
 	var f sqlstore.DumpFilter
 	if text := c.String("run"); text != "" {
 		stamp, err := catalog.ParseStamp(text)
@@ -125,13 +166,9 @@ func dumpsToVerify(c *cli.Context, s *site) ([]catalog.Dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(d catalog.Dump) bool {
+	return slices.DeleteFunc(all, func(d catalog.Dump) bool {
 		return !d.Status.Usable() || !placed[d.ID] || len(dles) > 0 && !slices.Contains(dles, d.DLE)
-	})
-	if len(all) == 0 {
-		return nil, errors.New("nothing to verify: no dump matches")
-	}
-	return all, nil
+	}), nil
 }
 
 // matchKnown gives the DLEs meant by names that are in the configuration or, taken out of it since, in the catalog.

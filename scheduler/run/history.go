@@ -13,7 +13,8 @@ type history struct {
 	byDLE  map[catalog.DLE][]catalog.Dump
 	byID   map[catalog.DumpID]catalog.Dump
 	copies []catalog.Copy
-	// placed are the dumps that lie whole on volumes or on the holding disk.
+	// placed are the dumps that lie whole on the holding disk, or on volumes of storages that are in the configuration: nobody
+	// finds the others.
 	placed map[catalog.DumpID]bool
 	held   []catalog.DumpID
 }
@@ -33,7 +34,7 @@ func (n *Night) history(ctx context.Context) (history, error) {
 		return h, err
 	}
 	for _, c := range h.copies {
-		if c.Status.Usable() {
+		if _, known := n.Config.Storage[c.Storage]; known && c.Status.Usable() {
 			h.placed[c.Dump] = true
 		}
 	}

@@ -86,8 +86,12 @@ func (n *Night) makePlan(ctx context.Context, o Options, hist history, backlogBy
 	return scheduler.Make(in), ctx.Err()
 }
 
+// comingMax is as many of the schedule's runs as the planner looks ahead.
+const comingMax = 32
+
 func (n *Night) input(ctx context.Context, o Options, hist history, backlogBytes int64) (scheduler.Input, error) {
 	in := scheduler.Input{Now: n.Now(), RunsPerCycle: n.Config.RunsPerCycle, CycleDays: float64(n.Config.DumpCycle)}
+	in.Coming = n.Config.ComingRuns(in.Now, comingMax)
 	if w := n.Config.Window; w.On() {
 		in.Window = scheduler.Window{Length: w.Left(in.Now), Parallel: n.Config.InParallel}
 	}

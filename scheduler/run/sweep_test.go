@@ -247,13 +247,14 @@ func count(t *testing.T, base *site, night int) *trouble {
 	return tr
 }
 
-// points spreads at most budget points, but at least one, over 1..n; with HOLDFAST_SWEEP=full the site's share of all of them,
-// which for the site with one storage is every one; with HOLDFAST_SWEEP=one those of that site alone.
+// points spreads at most budget points, but at least two, over 1..n: the first alone, before anything was done, shows little. With
+// HOLDFAST_SWEEP=full it is the site's share of all of them, which for the site with one storage is every one; with
+// HOLDFAST_SWEEP=one those of that site alone.
 func points(n, budget int, of sweepSite) []int {
 	if sweep := os.Getenv("HOLDFAST_SWEEP"); sweep == "full" || sweep == "one" && of.share == 1 {
 		budget = int(float64(n) * min(1, of.share))
 	}
-	step := max(1, float64(n)/float64(max(1, budget)))
+	step := max(1, float64(n)/float64(max(2, budget)))
 	var list []int
 	for at := 1.0; int(at) <= n; at += step {
 		list = append(list, int(at))

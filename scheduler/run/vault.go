@@ -114,7 +114,7 @@ func (s *session) dropUnneeded(ctx context.Context, p VaultPlan) error {
 		}
 		if len(gone) > 0 {
 			notes = append(notes, catalog.Note{Program: "taper", Problem: true, Text: fmt.Sprintf(
-				"storage %s: never copied, and no longer on any volume: %s", st.Name, namesOf(gone))})
+				"storage %s: never copied, and there is nothing left to copy from: %s", st.Name, namesOf(gone))})
 		}
 		if err := s.event(ctx, notes...); err != nil {
 			return err

@@ -242,11 +242,39 @@ func TestVaultGone(t *testing.T) {
 		}
 	}
 	r, err := s.run(ctx, 1, run.Options{})
-	if err != nil || r.Head.ExitStatus == 0 || !strings.Contains(reportText(r), "never copied, and no longer on any volume") {
+	if err != nil || r.Head.ExitStatus == 0 || !strings.Contains(reportText(r), "never copied, and there is nothing left to copy from") {
 		t.Errorf("exit status %d, %v\n%s", r.Head.ExitStatus, err, reportText(r))
 	}
 	s.goodNight(2)
 	s.checkCopies("offsite", r.Head.Stamp, everybody)
+}
+
+// Copies that are left only in a storage which is no longer in the configuration can be copied by nobody: they are given up, once,
+// and with a word.
+func TestVaultOfStorageThatIsNoMore(t *testing.T) {
+	ctx := context.Background()
+	const second = "\n  second: {path: /second, slots: 14, volume-size: 1152KiB, part-size: 384KiB, label: S-%%%, run-volumes: 8, vault: {from: vtapes, after: 1d}}\ndump-types:"
+	s := newSite(t, newImages(t, 4), strings.Replace(siteYAML, "\ndump-types:", second, 1))
+	defer s.close()
+	first := s.goodNight(0)
+	anew := strings.NewReplacer("  vtapes: {path: /vtapes,", "  other: {path: /other,", "from: vtapes", "from: other", "T-%%%", "O-%%%")
+	s.config = parseConfig(t, anew.Replace(strings.Replace(siteYAML, "\ndump-types:", second, 1)))
+	if err := (run.Opener{FS: s.mem}).Create(ctx, s.config.Storage["other"]); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.run(ctx, 1, run.Options{})
+	if err != nil || strings.Count(reportText(r), "storage second: never copied, and there is nothing left to copy from: ") != 1 {
+		t.Errorf("exit status %d, %v\n%s", r.Head.ExitStatus, err, reportText(r))
+	}
+	wanted, err := s.store.WantedCopies(ctx)
+	if err != nil || slices.ContainsFunc(wanted, func(w catalog.Wanted) bool { return strings.Contains(string(w.Dump), string(first.Head.Stamp)) }) {
+		t.Errorf("still wanted: %v, %v", wanted, err)
+	}
+	if text := notes(r); !slices.Equal(s.levels("other", r.Head.Stamp), []string{"clone:0", "db:0", "golden:0", "vault:0", "web:0"}) {
+		t.Errorf("dumps build on what nobody finds: %s", text)
+	}
+	s.goodNight(2)
+	s.checkCopies("second", r.Head.Stamp, everybody)
 }
 
 // By hand: what is not due yet, what the catalog has of an image from before there was a vault, and nothing twice.
