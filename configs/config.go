@@ -78,7 +78,7 @@ type DumpType struct {
 	Bump       Bump        `yaml:"bump" doc:"Bump rules of these DLEs, if not those of the whole configuration."`
 	MaxLevel   int         `yaml:"max-level" doc:"Highest level, 1 to 9: a restore reads at most one dump more than this."`
 	MaxChain   int         `yaml:"max-chain,omitempty" doc:"Most dumps of the image that a restore reads, the full among them; 1: fulls only; 0: as max-level says."`
-	MaxPromote Days        `yaml:"max-promote" doc:"How long before it is due a full may be made so that the nights carry the same; 0d: never."`
+	MaxPromote Days        `yaml:"max-promote" doc:"How long before it is due a full may be made so that the nights carry the same, at most; 0d: never. Such fulls are few: each has its price."`
 	SkipFull   bool        `yaml:"skip-full,omitempty" doc:"No dump in runs in which a full is due, for images whose fulls are made elsewhere. The first dump is a full all the same."`
 	SkipIncr   bool        `yaml:"skip-incr,omitempty" doc:"No dump in runs in which no full is made."`
 	Tags       []string    `yaml:"tags" doc:"Words by which a storage may choose these DLEs."`

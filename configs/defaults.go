@@ -26,6 +26,8 @@ const (
 	maxDefaultPart = 1 * GiB
 	// defaultReserve leaves most of the holding disk to fulls when there is no volume: some nights of incrementals still fit.
 	defaultReserve = 30
+	// defaultPromote lets a full be made at any time before it is due, as Amanda's maxpromoteday does.
+	defaultPromote Days = 10000
 )
 
 func defaultConfig() Config {
@@ -62,7 +64,7 @@ func builtinType(c *Config) DumpType {
 	return DumpType{
 		Name: defaultType, Compress: CompressDefault, Strategy: StrategyStandard, Priority: PriorityMedium,
 		DumpCycle: c.DumpCycle, Bump: c.Bump, MaxLevel: int(catalog.MaxLevel), Holding: HoldingAuto,
-		MaxDumps: 1, Timeout: 30 * minute, Retries: 1, RetryDelay: 5 * minute,
+		MaxDumps: 1, Timeout: 30 * minute, Retries: 1, RetryDelay: 5 * minute, MaxPromote: defaultPromote,
 	}
 }
 

@@ -130,7 +130,7 @@ func TestDefaults(t *testing.T) {
 		}},
 		DumpTypes: map[string]configs.DumpType{"default": {
 			Name: "default", Compress: configs.CompressDefault, Strategy: configs.StrategyStandard,
-			Priority: configs.PriorityMedium, DumpCycle: 7, Bump: bump, MaxLevel: 9, Holding: configs.HoldingAuto,
+			Priority: configs.PriorityMedium, DumpCycle: 7, Bump: bump, MaxLevel: 9, MaxPromote: 10000, Holding: configs.HoldingAuto,
 			MaxDumps: 1, Timeout: configs.Duration(30 * time.Minute), Retries: 1, RetryDelay: configs.Duration(5 * time.Minute),
 		}},
 		DLEs: []configs.DLE{{VM: "a", Disk: "disk0", Image: "/etc/holdfast/i", Format: configs.FormatRaw, Type: "default"}},
@@ -166,7 +166,7 @@ dles:
 	deflt := configs.DumpType{
 		Name: "default", Compress: configs.CompressDefault, Encrypt: configs.Encrypt{Recipients: "/all", Program: "/bin/age"},
 		Strategy: configs.StrategyStandard, Priority: configs.PriorityHigh, DumpCycle: 14,
-		Bump: configs.Bump{Size: 5 * configs.MiB, Mult: 1.5, Days: 2}, MaxLevel: 9, Holding: configs.HoldingAuto,
+		Bump: configs.Bump{Size: 5 * configs.MiB, Mult: 1.5, Days: 2}, MaxLevel: 9, MaxPromote: 10000, Holding: configs.HoldingAuto,
 		MaxDumps: 1, Timeout: configs.Duration(30 * time.Minute), Retries: 1, RetryDelay: configs.Duration(5 * time.Minute),
 	}
 	archive := deflt

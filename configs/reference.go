@@ -46,7 +46,7 @@ func sections() []section {
 
 const (
 	storageIntro = "How to choose and set up storages is in [media.md](media.md). Each dump goes to every storage that is no vault and whose " +
-		"`select` matches. Their order counts: the planner reckons with the first that is no vault, and of a pool the first that is there is taken."
+		"`select` matches. The planner reckons with each. Their order counts: of a pool the first that is there is taken."
 	s3Intro = "Credentials never stand here: they come from the environment, the shared credentials file or the machine's role, as " +
 		"with other programs that use S3."
 )

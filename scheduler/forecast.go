@@ -27,6 +27,10 @@ type forecast struct {
 	// night is the run the next full is planned for: len(waiting) when it is beyond those looked at, -1 for never. It is
 	// between first and last.
 	night, first, last int
+	// price is what the full costs in each run beyond what all runs hold: each run that it is earlier costs the mean of a cycle's
+	// run, for all later fulls come earlier by it, and saves the incremental that the run would have had. It is negative
+	// where incrementals have grown above the mean.
+	price []float64
 }
 
 // layer is a dump that later ones may build on: its level, the day it was made (tonight is 0), and how many bytes differ from
@@ -206,18 +210,6 @@ func (f *forecast) levelIn(run, full int) catalog.Level {
 		return f.waitingLevels[run]
 	}
 	return f.freshLevels[min((run-full)%f.period, len(f.freshLevels)-1)]
-}
-
-// extra is what making the full in a run costs over making it when it is due, in bytes: each run earlier costs the mean of a
-// cycle's run, for all later fulls come earlier by it, and saves the incremental that the run would have had. It is
-// negative where incrementals have grown above the mean.
-func (f *forecast) extra(full int) float64 {
-	last := min(f.last, len(f.waiting))
-	bytes := f.mean * float64(max(0, last-max(0, full)))
-	for n := max(0, full); n < last; n++ {
-		bytes -= f.waiting[n]
-	}
-	return bytes
 }
 
 // dayOf gives how many days from now a run is.

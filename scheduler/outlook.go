@@ -23,7 +23,7 @@ const (
 	weightPromote, weightNight = 0.03, 0.00001
 	// weightRisk is that of a full that is left to the last run in time, as a part of the mean night: a missed night, or an image
 	// that cannot be read, makes it late.
-	weightRisk = 0.05
+	weightRisk = 0.03
 	// weightOver is that of what a night is forecast to hold too much, as a part of the mean night.
 	weightOver = 2.0
 	// margin is by how much less than the mean later nights are to hold. What they lack tonight's choice can fill up when
@@ -158,6 +158,7 @@ func (o *outlook) put(item *forecast, n float64) {
 func (o *outlook) level() {
 	free := slices.DeleteFunc(slices.Clone(o.items), func(item *forecast) bool { return item.first >= item.last })
 	slices.SortStableFunc(free, func(a, b *forecast) int { return cmp.Compare(b.fresh[0], a.fresh[0]) })
+	o.setPrices(free)
 	for range rounds {
 		gain := 0.0
 		for _, item := range free {
@@ -282,7 +283,7 @@ func (o *outlook) shift(item *forecast, run int) {
 // delta is by how much the outlook changes when a full moves: how level it is, and the price in bytes and promotions.
 func (o *outlook) delta(item *forecast, to int) float64 {
 	from := item.night
-	sum := o.price(item, to) - o.price(item, from)
+	sum := item.price[to] - item.price[from]
 	for run := max(0, min(from, to)); run < len(o.bytes); run++ {
 		more := item.in(run, to) - item.in(run, from)
 		if more != 0 {
@@ -292,12 +293,22 @@ func (o *outlook) delta(item *forecast, to int) float64 {
 	return sum
 }
 
-// price of a full in a run: the bytes that it costs in the long term, and that it is early at all.
-func (o *outlook) price(item *forecast, run int) float64 {
-	if run >= item.last {
-		return weightRisk * item.fresh[0] / o.meanBytes
+// setPrices reckons what the full of each image costs in each run: the bytes that it costs in the long term, and that it is
+// early at all; in the last run in time, that it may become late.
+func (o *outlook) setPrices(items []*forecast) {
+	n := len(o.bytes) + 1
+	all := make([]float64, n*len(items))
+	for i, item := range items {
+		item.price = all[i*n : (i+1)*n]
+		for run := range item.price {
+			item.price[run] = weightRisk * item.fresh[0] / o.meanBytes
+		}
+		extra := 0.0
+		for run := min(item.last, n-1) - 1; run >= 0; run-- {
+			extra += item.mean - item.waiting[run]
+			item.price[run] = (weightBytes*extra+weightPromote*item.fresh[0])/o.meanBytes + weightNight*float64(item.last-run)
+		}
 	}
-	return (weightBytes*item.extra(run)+weightPromote*item.fresh[0])/o.meanBytes + weightNight*float64(item.last-run)
 }
 
 // cost of a run that holds so much.

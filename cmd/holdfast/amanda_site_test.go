@@ -56,6 +56,7 @@ holding: [{dir: holding, use: 100MiB, chunk: 512KiB}]
 storage:
   vtapes: {`+on+`, slots: 9, volume-size: 2MiB, part-size: 512KiB, label: "HF-%%%", run-volumes: 6}
 dump-types:
+  default: {max-promote: 0d} # the levels are fixed
   plain: {compress: none}
   secret: {encrypt: {recipients: recipients, program: `+dir+`/amanda-age}}
   direct: {holding: never}

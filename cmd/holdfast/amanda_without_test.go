@@ -38,6 +38,7 @@ holding: [{dir: holding, use: 100MiB, chunk: 256KiB}]
 storage:
   vtapes: {device: dir, path: vtapes, slots: 12, volume-size: 2MiB, part-size: 512KiB, label: "V-%%%", run-volumes: 6}
 dump-types:
+  default: {max-promote: 0d} # the levels are fixed
   plain: {compress: none}
   secret: {encrypt: {recipients: recipients}}
 dles:

@@ -17,6 +17,7 @@ import (
 	"holdfast/scheduler"
 	nightly "holdfast/scheduler/run"
 	"holdfast/scheduler/sim"
+	"holdfast/vtape"
 )
 
 func (a *app) simulateCommand() *cli.Command {
@@ -171,6 +172,7 @@ func (s *simulation) recorded(c *cli.Context) error {
 	var err error
 	s.load, err = sim.ReadWorkload(files)
 	s.settings.Blind = c.Bool("blind")
+	s.settings.Capacity.HeaderBytes = vtape.HeaderBytes
 	s.settings.Policy = scheduler.Policy{
 		CycleDays: float64(s.cycle), BumpPercent: float64(c.Int("bump-percent")), BumpDays: c.Int("bump-days"), BumpMult: c.Float64("bump-mult"),
 		Strategy: scheduler.StrategyStandard, Priority: 1,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"holdfast/catalog"
 	"holdfast/configs"
@@ -91,7 +92,7 @@ const comingMax = 32
 
 func (n *Night) input(ctx context.Context, o Options, hist history, backlogBytes int64) (scheduler.Input, error) {
 	in := scheduler.Input{Now: n.Now(), RunsPerCycle: n.Config.RunsPerCycle, CycleDays: float64(n.Config.DumpCycle)}
-	in.Coming = n.Config.ComingRuns(in.Now, comingMax)
+	in.Coming = n.coming(in.Now)
 	if w := n.Config.Window; w.On() {
 		in.Window = scheduler.Window{Length: w.Left(in.Now), Parallel: n.Config.InParallel}
 	}
@@ -121,6 +122,15 @@ func (n *Night) input(ctx context.Context, o Options, hist history, backlogBytes
 		return in, err
 	}
 	return in, ctx.Err()
+}
+
+// coming gives the times of the next runs by the schedule. A plan that is made some hours before a run is that of this run.
+func (n *Night) coming(now time.Time) []time.Time {
+	next := n.Config.ComingRuns(now, comingMax+1)
+	if len(next) > 1 && next[0].Sub(now) < next[1].Sub(next[0])/2 {
+		next = next[1:]
+	}
+	return next
 }
 
 // chosen gives the DLEs that a run is for.
