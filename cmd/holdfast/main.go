@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,9 @@ func main() {
 	beFrugal()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal ends the work in good order, a second one at once
+	// What nobody reads any more (the daemon was killed, head has seen enough) cannot be written, but the night goes on. Programs
+	// that are called have the signal as usual, which they would not if it were ignored.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -41,7 +45,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = fmt.Errorf("write the answer: %w", a.stdout.err)
 	}
 	if err != nil {
-		a.complain(err)
+		if !errors.Is(err, syscall.EPIPE) || !errors.Is(a.stdout.err, syscall.EPIPE) {
+			a.complain(err) // whoever reads no further knows that
+		}
 		return a.status | exitCode(err) // a run that could not print its report keeps its bits
 	}
 	return a.status

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os/signal"
 	"syscall"
 	"time"
@@ -33,7 +34,11 @@ EXAMPLES
 			signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 			ctx, stop := signal.NotifyContext(c.Context, syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return freeze.Watchdog{Open: agentOpeners(), Now: time.Now}.Run(ctx, a.stdin, a.stdout)
+			err := freeze.Watchdog{Open: agentOpeners(), Now: time.Now}.Run(ctx, a.stdin, a.stdout)
+			if err == nil && a.stdout.err != nil {
+				return fmt.Errorf("answer the run: %v", a.stdout.err) // not wrapped: that nobody hears it is worth a word here
+			}
+			return err
 		},
 	}
 }
