@@ -174,9 +174,15 @@ func (s *site) rank(storage string) int {
 	return 2
 }
 
-// mail sends the report as the configuration says.
+// ownAddress is the sender where the configuration names none.
+func ownAddress() string {
+	host, _ := os.Hostname() // without a name it is this host all the same
+	return "holdfast@" + cmp.Or(host, "localhost")
+}
+
+// mail sends a report as the configuration says.
 func mail(ctx context.Context, cfg *configs.Config, now time.Time, subject, body string) error {
-	o := reports.MailOptions{From: cfg.Mail.From, To: cfg.MailTo, Date: now}
+	o := reports.MailOptions{From: cmp.Or(cfg.Mail.From, ownAddress()), To: cfg.MailTo, Date: now}
 	if cfg.Mail.SMTP == "" {
 		o.Sendmail = []string{cfg.Mail.Sendmail, "-oi", "-t"}
 		return reports.Send(ctx, o, subject, body)
