@@ -60,18 +60,27 @@ func (a *app) verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer sample.close()
 	v, err := a.verifyDumps(c, &verifying{s, s.recovery(ids), sample}, dumps)
-	if err := errors.Join(err, sample.end(c)); err != nil {
-		return err
+	if err == nil || len(v.Verdicts) > 0 { // what was found is told, though not everything was read
+		err = errors.Join(err, a.tellVerification(c, v, len(ids) > 0))
 	}
+	if a.stdout.err != nil {
+		return err // what nobody was told counts as not read: the next sample finds it again
+	}
+	return errors.Join(err, sample.end(c))
+}
+
+func (a *app) tellVerification(c *cli.Context, v verification, keyGiven bool) error {
+	v.Damaged = len(v.Volumes) > 0 || slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return len(x.Problems) > 0 })
 	sealed := slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return x.Sealed })
-	if v.Damaged || sealed && len(ids) > 0 {
+	if v.Damaged || sealed && keyGiven {
 		a.status = exitError
 	}
 	if c.Bool("json") {
 		return a.printJSON(v)
 	}
-	a.printVerification(v, len(ids) > 0)
+	a.printVerification(v, keyGiven)
 	return nil
 }
 
@@ -104,7 +113,6 @@ func (a *app) verifyDumps(c *cli.Context, w *verifying, dumps []catalog.Dump) (v
 			return v, err
 		}
 	}
-	v.Damaged = len(v.Volumes) > 0 || slices.ContainsFunc(v.Verdicts, func(x recovery.Verdict) bool { return len(x.Problems) > 0 })
 	return v, nil
 }
 
@@ -230,17 +238,23 @@ func verifyVolumes(c *cli.Context, s *site, src *recovery.Site) ([]string, error
 	return bad, c.Context.Err()
 }
 
+// What a line begins with that tells of something bad.
+const (
+	damagedWord = "DAMAGED"
+	absentWord  = "ABSENT"
+)
+
 func (a *app) printVerification(v verification, keyGiven bool) {
 	var bad, good, sealed int
 	var bytes int64
 	for _, d := range v.Verdicts {
 		bytes += d.Bytes
-		word := "DAMAGED"
+		word := damagedWord
 		if d.Absent {
-			word = "ABSENT "
+			word = absentWord
 		}
 		for _, p := range d.Problems {
-			fmt.Fprintf(a.stdout, "%s  %s  %s\n", word, d.Dump, p)
+			fmt.Fprintf(a.stdout, "%-7s  %s  %s\n", word, d.Dump, p)
 		}
 		switch {
 		case len(d.Problems) > 0:
@@ -254,7 +268,7 @@ func (a *app) printVerification(v verification, keyGiven bool) {
 		}
 	}
 	for _, p := range v.Volumes {
-		fmt.Fprintf(a.stdout, "DAMAGED  %s\n", p)
+		fmt.Fprintf(a.stdout, "%s  %s\n", damagedWord, p)
 	}
 	fmt.Fprintf(a.stdout, "%d good, %d sealed, %d damaged or absent, %d volumes without their label; %d bytes read\n", good, sealed, bad, len(v.Volumes), bytes)
 	if sealed == 0 {

@@ -55,12 +55,11 @@ func (m *sampling) note(d catalog.Dump) {
 	}
 }
 
-// end writes down what was read, and forgets dumps that are nowhere any more.
+// end writes down what was read, once it has been told, and forgets dumps that are nowhere any more.
 func (m *sampling) end(c *cli.Context) error {
 	if m == nil {
 		return nil
 	}
-	defer m.close()
 	placed, err := m.site.Placed(c.Context)
 	if err == nil { // else nothing is forgotten: the context may be over
 		for id := range m.read {
@@ -79,4 +78,9 @@ func (m *sampling) end(c *cli.Context) error {
 	return nil
 }
 
-func (m *sampling) close() { _ = m.lock.Unlock() }
+// close lets the next one begin. Without sampling there is nothing to close.
+func (m *sampling) close() {
+	if m != nil {
+		_ = m.lock.Unlock()
+	}
+}
