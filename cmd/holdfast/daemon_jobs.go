@@ -26,9 +26,16 @@ import (
 type jobs struct {
 	path, state string
 	log         *slog.Logger
-	// sample is of the schedule that was read last. mu guards it: it is read while a job begins.
-	mu     sync.Mutex
-	sample configs.Share
+	// good is the configuration that was read last. mu guards it: it is read while a job begins.
+	mu   sync.Mutex
+	good *configs.Config
+}
+
+// lastGood is the configuration by which the daemon goes.
+func (j *jobs) lastGood() *configs.Config {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.good
 }
 
 // keptConfigEnv names a file that is read in place of the configuration, whose name stays: the daemon's last good one.
@@ -60,18 +67,25 @@ func (j *jobs) load() ([]daemon.Entry, error) {
 		return nil, fmt.Errorf("keep the configuration: %w", err)
 	}
 	j.mu.Lock()
-	j.sample = cfg.Schedule.Verify.Sample
+	j.good = cfg
 	j.mu.Unlock()
 	return entries, nil
 }
 
-// Do does a job. It is over when its process is.
+// Do does a job. It is over when its process is. What is then in no report is mailed.
 func (j *jobs) Do(ctx context.Context, job string) error {
+	said := &account{}
+	err := j.do(ctx, job, said)
+	if subject := said.subject(job, err, ctx.Err() != nil); subject != "" {
+		j.mail(ctx, subject, said.text(err))
+	}
+	return err
+}
+
+func (j *jobs) do(ctx context.Context, job string, said *account) error {
 	args := []string{os.Args[0], "--" + configFlag, j.path, job}
 	if job == configs.JobVerify {
-		j.mu.Lock()
-		share, err := j.sample.MarshalText()
-		j.mu.Unlock()
+		share, err := j.lastGood().Schedule.Verify.Sample.MarshalText()
 		if err != nil {
 			return err
 		}
@@ -87,12 +101,12 @@ func (j *jobs) Do(ctx context.Context, job string) error {
 		j.log.Error("the configuration is bad: the last good one is used", "job", job, "error", err)
 		env = append(env, keptConfigEnv+"="+j.keptConfig())
 	}
-	return j.call(ctx, job, args, env)
+	return j.call(ctx, jobCall{job, args, env, said})
 }
 
 // turn waits until no other holdfast is at work, such as one that was called by hand.
 func (j *jobs) turn(ctx context.Context, job string) error {
-	const lookAgain = 10 * time.Second
+	const lookAgain = 2 * time.Second
 	for told := false; ; told = true {
 		lock, err := takeLock(j.state)
 		if err == nil {
@@ -112,21 +126,28 @@ func (j *jobs) turn(ctx context.Context, job string) error {
 	}
 }
 
+// jobCall is one call of this program for a job, with what it says.
+type jobCall struct {
+	job       string
+	args, env []string
+	said      *account
+}
+
 // call calls this program. What it says goes into the log; of its answers only what verify found, for the others' are mailed.
-func (j *jobs) call(ctx context.Context, job string, args, env []string) error {
+func (j *jobs) call(ctx context.Context, k jobCall) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the program: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, program)
-	cmd.Args, cmd.Env = args, env
+	cmd.Args, cmd.Env = k.args, k.env
 	// A Ctrl-C on the terminal is for the daemon, which passes it on once: a second signal would end the job at once.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	said := &lineLog{log: j.log.With("job", job)}
-	answer := &lineLog{log: said.log}
-	cmd.Stderr = said
-	if job == configs.JobVerify {
+	said := &lineLog{log: j.log.With("job", k.job), said: k.said}
+	answer := &lineLog{log: said.log, said: k.said}
+	cmd.Stderr, cmd.Stdout = said, (*reported)(k.said)
+	if k.job == configs.JobVerify {
 		cmd.Stdout = answer
 	}
 	err = cmd.Run()
@@ -151,9 +172,10 @@ func meaning(status int) string {
 	return cmp.Or(strings.Join(words, "; "), "unknown")
 }
 
-// lineLog logs what is written to it line by line.
+// lineLog logs what is written to it line by line, and has the account keep it.
 type lineLog struct {
 	log  *slog.Logger
+	said *account
 	rest []byte
 }
 
@@ -186,7 +208,7 @@ func (l *lineLog) line(text string) {
 	text = strings.TrimSpace(strings.TrimPrefix(text, "holdfast: "))
 	level := slog.LevelInfo
 	for word, at := range map[string]slog.Level{
-		"error: ": slog.LevelError, "warning: ": slog.LevelWarn, "DAMAGED ": slog.LevelError, "ABSENT ": slog.LevelError,
+		"error: ": slog.LevelError, "warning: ": slog.LevelWarn, damagedWord: slog.LevelError, absentWord: slog.LevelError,
 	} {
 		if strings.HasPrefix(text, word) {
 			level = at
@@ -194,5 +216,6 @@ func (l *lineLog) line(text string) {
 	}
 	if text != "" {
 		l.log.Log(context.Background(), level, text)
+		l.said.keep(text)
 	}
 }
