@@ -57,3 +57,16 @@ func TestSampleGoesRound(t *testing.T) {
 		t.Errorf("of nothing: %v", got)
 	}
 }
+
+// Dumps without a byte count, too, and which of those that were never read comes first does not depend on the order they stand in.
+func TestSampleOfEmptyDumps(t *testing.T) {
+	for _, order := range []string{"abcd", "dcba", "cadb"} {
+		var all []catalog.Dump
+		for _, name := range order {
+			all = append(all, catalog.Dump{ID: catalog.DumpID(name)})
+		}
+		if got := recovery.Sample(all, nil, 50); len(got) != 2 || got[0].ID != "a" || got[1].ID != "b" {
+			t.Errorf("%s: half of them: %v", order, got)
+		}
+	}
+}
