@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -63,7 +65,7 @@ func TestReplies(t *testing.T) {
 		{"map-longer", status, be(chunk(false, 5, be(2, 9999, 1)), chunk(true, 5, be(1, -1, 0))), ok},
 		{"map-one-context", status, chunk(true, 5, be(2, 4096, 1)), nbd.ErrProtocol},
 		{"map-nothing", status, chunk(true, 0, none), nbd.ErrProtocol},
-		{"map-twice", status, be(chunk(false, 5, be(2, 4096, 1)), chunk(true, 5, be(2, 4096, 1))), nbd.ErrProtocol},
+		{"map-twice", status, be(chunk(false, 5, be(2, 4096, 1)), chunk(false, 5, be(2, 4096, 1)), chunk(true, 5, be(1, 4096, 0))), nbd.ErrProtocol},
 		{"map-foreign", status, chunk(true, 5, be(3, 4096, 1)), nbd.ErrProtocol},
 		{"map-empty-extent", status, chunk(true, 5, be(2, 0, 1)), nbd.ErrProtocol},
 		{"map-no-extent", status, chunk(true, 5, be(2)), nbd.ErrProtocol},
@@ -93,6 +95,35 @@ func TestReplies(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOtherExport: of further connections only those are used that show the same export, and may be used side by side.
+func TestOtherExport(t *testing.T) {
+	const alone, multi = 0x4fd, 0x5fd
+	for _, tt := range []struct {
+		name  string
+		bytes uint64
+		flags uint16
+		want  int
+	}{{"the same", scriptBytes, multi, 3}, {"another size", scriptBytes + 4096, multi, 1}, {"not side by side", scriptBytes, alone, 1}} {
+		var dials atomic.Int64
+		o := mapping("a", "b")
+		o.Connections = 3
+		o.Handshake.Dial = func(context.Context, string, string) (net.Conn, error) {
+			if dials.Add(1) == 1 {
+				return newScript(helloOf(scriptBytes, multi), nil), nil
+			}
+			return newScript(helloOf(tt.bytes, tt.flags), nil), nil
+		}
+		c, err := nbd.Open(t.Context(), "nbd://script", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Connections(); got != tt.want || dials.Load() != 3 {
+			t.Errorf("%s: %d connections of %d, want %d", tt.name, got, dials.Load(), tt.want)
+		}
+		c.Close()
 	}
 }
 

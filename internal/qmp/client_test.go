@@ -195,20 +195,6 @@ func TestDeafPeer(t *testing.T) {
 	}
 }
 
-// A reply that comes just before the end, as that to "quit" does, is a reply.
-func TestReplyBeforeTheEnd(t *testing.T) {
-	for range 50 { // which of the two is looked at first is chance
-		c, p := connect(t)
-		go func() {
-			p.say(`{"return": {}, "id": %d}`, p.next().ID)
-			p.conn.Close()
-		}()
-		if err := c.Stop(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // Whoever waits for a job asks again when more events came than could be kept.
 func TestAwaitJobInAStorm(t *testing.T) {
 	c, p := connect(t)
