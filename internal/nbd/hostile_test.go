@@ -217,3 +217,34 @@ func fuzzRead(t *testing.T, reply []byte) {
 		t.Errorf("the same reply, twice: %v", read)
 	}
 }
+
+// TestZeroPiece: a piece of a stream is called zero only when all of it came as holes.
+func TestZeroPiece(t *testing.T) {
+	half := noise(1, 2048)
+	for _, tt := range []struct {
+		reply []byte
+		want  []byte
+		zero  bool
+	}{
+		{chunk(true, 2, be(uint64(8192), 4096)), make([]byte, 4096), true},
+		{be(chunk(false, 2, be(uint64(8192), 2048)), chunk(true, 1, be(uint64(8192+2048), half))), append(make([]byte, 2048), half...), false},
+	} {
+		c, err := play(t.Context(), tt.reply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans := func(_ context.Context, yield func(nbd.Span) error) error { return yield(nbd.Span{Start: 8192, Length: 4096}) }
+		pieces := 0
+		err = c.Stream(t.Context(), nbd.StreamOptions{}, spans, func(p nbd.Piece) error {
+			pieces++
+			if p.Zero != tt.zero || !bytes.Equal(p.Data, tt.want) {
+				t.Errorf("zero: %v, want %v", p.Zero, tt.zero)
+			}
+			return nil
+		})
+		if err != nil || pieces != 1 {
+			t.Errorf("%d pieces, %v", pieces, err)
+		}
+		c.Close()
+	}
+}
