@@ -28,9 +28,9 @@ func (n *Night) checkLibraries(ctx context.Context, f *findings) {
 		case errors.Is(err, vtape.ErrAbsent) && st.Removable:
 			f.add(SeverityNote, "", "storage %s is away: %v", st.Name, err)
 		case errors.Is(err, vtape.ErrAbsent) && st.Pool != "":
-			f.add(SeverityWarning, absentHint(err), "storage %s: %v", st.Name, err)
+			f.add(SeverityWarning, absentHint(st, err), "storage %s: %v", st.Name, err)
 		default:
-			f.add(SeverityError, absentHint(err), "storage %s: %v", st.Name, err)
+			f.add(SeverityError, absentHint(st, err), "storage %s: %v", st.Name, err)
 		}
 	}
 	told := map[string]bool{}
@@ -139,9 +139,14 @@ func unknownVolumes(inv []library.SlotInfo, volumes []catalog.Volume) []library.
 	return out
 }
 
-func absentHint(err error) string {
-	if errors.Is(err, vtape.ErrAbsent) || errors.Is(err, fs.ErrNotExist) {
-		return "mount its file system; a new library is made by `holdfast volume create`"
+func absentHint(st configs.Storage, err error) string {
+	switch {
+	case !errors.Is(err, vtape.ErrAbsent) && !errors.Is(err, fs.ErrNotExist):
+		return ""
+	case st.Device == configs.DeviceS3:
+		return "is the server up? A new library is made by `holdfast volume create`"
+	case st.Device == configs.DeviceRAIT:
+		return "mount its members; a new library is made by `holdfast volume create`"
 	}
-	return ""
+	return "mount its file system; a new library is made by `holdfast volume create`"
 }
