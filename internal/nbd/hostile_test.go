@@ -233,7 +233,9 @@ func TestZeroPiece(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		spans := func(_ context.Context, yield func(nbd.Span) error) error { return yield(nbd.Span{Start: 8192, Length: 4096}) }
+		spans := func(_ context.Context, yield func(nbd.Span) error) error {
+			return yield(nbd.Span{Start: 8192, Length: 4096})
+		}
 		pieces := 0
 		err = c.Stream(t.Context(), nbd.StreamOptions{}, spans, func(p nbd.Piece) error {
 			pieces++
