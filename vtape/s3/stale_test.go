@@ -94,3 +94,27 @@ func TestRelabelOfAnother(t *testing.T) {
 		t.Errorf("label %+v, %v", got, err)
 	}
 }
+
+// A writer whose label was replaced while it wrote the data does not even begin a header: killed before it could take it back, it
+// would leave a file on its successor's volume.
+func TestReplacedWriterWritesNoHeader(t *testing.T) {
+	server := start(t)
+	proxy := s3test.NewProxy(t, server)
+	first := open(t, options(proxy.URL)).Device("v-")
+	must(t, first.Format(ctx, devicetest.Label("DEMO-001")))
+	w, err := first.Create(ctx, 1, devicetest.Header(1))
+	must(t, err)
+	_, err = w.Write([]byte("of the first"))
+	must(t, err)
+	must(t, open(t, options(server.URL)).Device("v-").Format(ctx, devicetest.Label("DEMO-001")))
+	proxy.Plan(nil)
+	if _, err := w.Close(); !errors.Is(err, s3.ErrTaken) {
+		t.Errorf("close: %v", err)
+	}
+	must(t, w.Abort())
+	for _, r := range proxy.Requests() {
+		if r.Method == "PUT" && strings.HasSuffix(r.Path, "-filestart") {
+			t.Errorf("it wrote %s", r.Path)
+		}
+	}
+}
