@@ -47,7 +47,8 @@ tools: ## install the outside programs of tests and demo, or say which are missi
 test: tools ## all tests
 	$(GO) test -timeout $(TIMEOUT) ./...
 
-test-live: tools ## the tests that run virtual machines, containers and daemons for real
+test-live: ## the tests that run virtual machines, containers and daemons for real
+	@scripts/tools guest
 	HOLDFAST_LIVE=1 $(GO) test -count=1 -timeout 30m -run '^TestLive' $$(grep -rl --include='*_test.go' '^func TestLive' . | xargs -n 1 dirname | sort -u)
 
 race: tools ## all tests under the race detector

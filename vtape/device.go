@@ -22,6 +22,8 @@ var (
 	ErrNoFile = errors.New("no such file on the volume")
 	// ErrAbsent: the medium is not there (not mounted, directory missing).
 	ErrAbsent = errors.New("volume is absent")
+	// ErrTaken: another writer has taken the label or the file since this one looked. Only media that can tell give it.
+	ErrTaken = errors.New("taken by another writer")
 )
 
 // Damage tells where bytes on a medium are wrong. Offset and Length are bytes in the file on the medium, header

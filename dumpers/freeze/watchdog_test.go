@@ -174,6 +174,22 @@ func TestWatchdogKilled(t *testing.T) {
 	s.wantJournal(0)
 }
 
+// It is killed while the guest's hook is still at work: the run thaws the freeze that nobody waits for any more.
+func TestWatchdogKilledInHook(t *testing.T) {
+	var watchdog func() *os.Process
+	s := newSite(t, &qgatest.Agent{FileSystems: 2, Hook: func() error {
+		return watchdog().Kill()
+	}})
+	watchdog = s.leashed()
+	reached, _, err := s.around()
+	if err != nil || s.agent.Frozen() != 0 || reached.Unsettled {
+		t.Errorf("%d frozen, %+v, %v", s.agent.Frozen(), reached, err)
+	}
+	s.want(reached, dumpers.ConsistentCrash, "watchdog has died")
+	s.agent.AwaitCall(t, "guest-fsfreeze-thaw")
+	s.wantJournal(0)
+}
+
 // A watchdog that is told to end does not leave a frozen guest behind.
 func TestWatchdogTerminated(t *testing.T) {
 	s := newSite(t, &qgatest.Agent{FileSystems: 2})
@@ -218,9 +234,13 @@ func TestReap(t *testing.T) {
 		t.Errorf("reaped %q while the port is in another's hands, %v", said, err)
 	}
 	agent.Close()
-	said, err := s.guard.Reap(t.Context(), "")
-	if got := strings.Join(said, "; "); !strings.Contains(got, "thawed vm1: 2 file systems were frozen since 2026-11-26 01:02:03") ||
-		!strings.Contains(got, "vm2 was not frozen") {
+	said, err := s.guard.Reap(t.Context(), "vm2")
+	if err != nil || fmt.Sprint(said) != "[vm2 was not frozen any more]" {
+		t.Errorf("one VM: reaped %q, %v", said, err)
+	}
+	s.wantJournal(2)
+	said, err = s.guard.Reap(t.Context(), "")
+	if got := strings.Join(said, "; "); !strings.Contains(got, "thawed vm1: 2 file systems were frozen since 2026-11-26 01:02:03") {
 		t.Errorf("reaped %q", got)
 	}
 	if err == nil || !strings.Contains(err.Error(), `thaw vm3, frozen since 2026-11-26 01:02:03: guest agent: unknown kind "unheard-of"`) {

@@ -6,11 +6,13 @@ package jsonlines
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -57,6 +59,22 @@ func (r *Reader) Line() ([]byte, error) {
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, err
+		}
+	}
+}
+
+// Bound makes calls on a connection end when ctx does, by the deadline that set sets. The function it gives back takes that away
+// again, and must be called before the next call that ctx has nothing to do with.
+func Bound(ctx context.Context, set func(time.Time) error) (release func()) {
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = set(time.Unix(1, 0)) // a closed connection needs none
+		close(fired)
+	})
+	return func() {
+		if !stop() {
+			<-fired
+			_ = set(time.Time{})
 		}
 	}
 }

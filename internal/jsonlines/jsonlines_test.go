@@ -1,8 +1,11 @@
 package jsonlines_test
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -81,4 +84,22 @@ func FuzzLine(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A call ends with its context, and the connection is good for the next one.
+func TestBound(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	release := jsonlines.Bound(ctx, ours.SetReadDeadline)
+	cancel()
+	if _, err := ours.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after its context: %v", err)
+	}
+	release()
+	go theirs.Write([]byte("x"))
+	if n, err := ours.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("the next: %d, %v", n, err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/format"
 	"go/token"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,13 +186,17 @@ func checkVariables(f *source) {
 var tableMakers = []string{"errors.New", "fmt.Errorf", "regexp.MustCompile", "hash/crc32.MakeTable", "text/template.Must", "html/template.Must",
 	"strings.NewReplacer"}
 
+// sentinel is what errors that callers branch on are called.
+var sentinel = regexp.MustCompile(`^Err[A-Z]`)
+
 // isTable guesses from its form whether a variable's value is made once and only read.
 func (f *source) isTable(value ast.Expr) bool {
 	switch v := value.(type) {
 	case *ast.CompositeLit:
 		return len(v.Elts) > 0
-	case *ast.SelectorExpr: // another package's sentinel or table
-		return strings.HasPrefix(v.Sel.Name, "Err") || slices.Contains([]string{"encoding/binary.LittleEndian", "encoding/binary.BigEndian"}, f.refers(v))
+	case *ast.SelectorExpr: // another package's sentinel or table, not a field
+		full := f.refers(v)
+		return full != "" && sentinel.MatchString(v.Sel.Name) || slices.Contains([]string{"encoding/binary.LittleEndian", "encoding/binary.BigEndian"}, full)
 	case *ast.CallExpr:
 		if _, conversion := v.Fun.(*ast.ArrayType); conversion {
 			return true

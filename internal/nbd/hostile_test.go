@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -63,7 +65,7 @@ func TestReplies(t *testing.T) {
 		{"map-longer", status, be(chunk(false, 5, be(2, 9999, 1)), chunk(true, 5, be(1, -1, 0))), ok},
 		{"map-one-context", status, chunk(true, 5, be(2, 4096, 1)), nbd.ErrProtocol},
 		{"map-nothing", status, chunk(true, 0, none), nbd.ErrProtocol},
-		{"map-twice", status, be(chunk(false, 5, be(2, 4096, 1)), chunk(true, 5, be(2, 4096, 1))), nbd.ErrProtocol},
+		{"map-twice", status, be(chunk(false, 5, be(2, 4096, 1)), chunk(false, 5, be(2, 4096, 1)), chunk(true, 5, be(1, 4096, 0))), nbd.ErrProtocol},
 		{"map-foreign", status, chunk(true, 5, be(3, 4096, 1)), nbd.ErrProtocol},
 		{"map-empty-extent", status, chunk(true, 5, be(2, 0, 1)), nbd.ErrProtocol},
 		{"map-no-extent", status, chunk(true, 5, be(2)), nbd.ErrProtocol},
@@ -93,6 +95,35 @@ func TestReplies(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOtherExport: of further connections only those are used that show the same export, and may be used side by side.
+func TestOtherExport(t *testing.T) {
+	const alone, multi = 0x4fd, 0x5fd
+	for _, tt := range []struct {
+		name  string
+		bytes uint64
+		flags uint16
+		want  int
+	}{{"the same", scriptBytes, multi, 3}, {"another size", scriptBytes + 4096, multi, 1}, {"not side by side", scriptBytes, alone, 1}} {
+		var dials atomic.Int64
+		o := mapping("a", "b")
+		o.Connections = 3
+		o.Handshake.Dial = func(context.Context, string, string) (net.Conn, error) {
+			if dials.Add(1) == 1 {
+				return newScript(helloOf(scriptBytes, multi), nil), nil
+			}
+			return newScript(helloOf(tt.bytes, tt.flags), nil), nil
+		}
+		c, err := nbd.Open(t.Context(), "nbd://script", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Connections(); got != tt.want || dials.Load() != 3 {
+			t.Errorf("%s: %d connections of %d, want %d", tt.name, got, dials.Load(), tt.want)
+		}
+		c.Close()
 	}
 }
 
@@ -184,5 +215,38 @@ func fuzzRead(t *testing.T, reply []byte) {
 	}
 	if read[0] != read[1] || read[0] && !bytes.Equal(buffers[0], buffers[1]) {
 		t.Errorf("the same reply, twice: %v", read)
+	}
+}
+
+// TestZeroPiece: a piece of a stream is called zero only when all of it came as holes.
+func TestZeroPiece(t *testing.T) {
+	half := noise(1, 2048)
+	for _, tt := range []struct {
+		reply []byte
+		want  []byte
+		zero  bool
+	}{
+		{chunk(true, 2, be(uint64(8192), 4096)), make([]byte, 4096), true},
+		{be(chunk(false, 2, be(uint64(8192), 2048)), chunk(true, 1, be(uint64(8192+2048), half))), append(make([]byte, 2048), half...), false},
+	} {
+		c, err := play(t.Context(), tt.reply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans := func(_ context.Context, yield func(nbd.Span) error) error {
+			return yield(nbd.Span{Start: 8192, Length: 4096})
+		}
+		pieces := 0
+		err = c.Stream(t.Context(), nbd.StreamOptions{}, spans, func(p nbd.Piece) error {
+			pieces++
+			if p.Zero != tt.zero || !bytes.Equal(p.Data, tt.want) {
+				t.Errorf("zero: %v, want %v", p.Zero, tt.zero)
+			}
+			return nil
+		})
+		if err != nil || pieces != 1 {
+			t.Errorf("%d pieces, %v", pieces, err)
+		}
+		c.Close()
 	}
 }

@@ -178,3 +178,15 @@ func TestMapWithout(t *testing.T) {
 		t.Errorf("without structured replies: %v", err)
 	}
 }
+
+// TestMapWithinABlock: a range that begins and ends within blocks is mapped to the byte.
+func TestMapWithinABlock(t *testing.T) {
+	name := imageOf(t, noise(1, 1<<20))
+	c := serve(t, "unix", "nbdkit", "-f", "--filter=blocksize-policy", "file", name, "blocksize-minimum=4096", "blocksize-preferred=4096",
+		"blocksize-maximum=1M", "blocksize-error-policy=error").open("nbd", "", mapping(nbd.ContextAllocation))
+	for _, want := range []nbd.Extent{{Start: 100, Length: 1000}, {Start: 4000, Length: 200}, {Start: 1<<20 - 1, Length: 1}} {
+		if got := extents(t, c, want.Start, want.Length); !slices.Equal(got, []nbd.Extent{want}) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}

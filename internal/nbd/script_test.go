@@ -33,14 +33,17 @@ func be(parts ...any) (p []byte) {
 
 // hello is a negotiation that ends well: structured replies, the contexts "a" and "b" with the numbers 1 and 2, all
 // commands.
-func hello() []byte {
+func hello() []byte { return helloOf(scriptBytes, 0x4fd) }
+
+// helloOf is hello of an export of another size, and with other flags.
+func helloOf(bytes uint64, flags uint16) []byte {
 	reply := func(option, kind int, data []byte) []byte {
 		return be(uint64(0x3e889045565a9), option, kind, len(data), data)
 	}
 	return be("NBDMAGICIHAVEOPT", uint16(3),
 		reply(8, 1, nil),
 		reply(10, 4, be(1, "a")), reply(10, 4, be(2, "b")), reply(10, 1, nil),
-		reply(7, 3, be(uint16(0), uint64(scriptBytes), uint16(0x4fd))),
+		reply(7, 3, be(uint16(0), bytes, flags)),
 		reply(7, 3, be(uint16(3), 1, 4096, 32<<20)), reply(7, 1, nil))
 }
 

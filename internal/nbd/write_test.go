@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -93,6 +94,40 @@ func TestWriteRefused(t *testing.T) {
 	}
 	if err := c.Write(t.Context(), make([]byte, 4096), 1<<20, 0); !errors.Is(err, nbd.ErrRange) {
 		t.Errorf("behind the end: %v", err)
+	}
+}
+
+// TestFlushForFUA: where a server has no FUA, a flush is behind each write that wants it, and behind no other.
+func TestFlushForFUA(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	c := serve(t, "unix", "nbdkit", "-f", "--filter=log", "--filter=fua", "memory", "1M", "logfile="+log).open("nbd", "", nbd.Options{})
+	for i, want := range []int{0, 1, 1, 2} {
+		var flags nbd.Flags
+		if i%2 == 1 {
+			flags = nbd.FUA
+		}
+		if err := c.Write(t.Context(), make([]byte, 4096), 0, flags); err != nil {
+			t.Fatal(err)
+		}
+		said, err := os.ReadFile(log)
+		if got := bytes.Count(said, []byte(" Flush id=")); err != nil || got != want {
+			t.Errorf("write %d: %d flushes, want %d, %v\n%s", i, got, want, err, said)
+		}
+	}
+}
+
+// TestUnalignedEnd: an export that ends in the middle of a block is written to its end.
+func TestUnalignedEnd(t *testing.T) {
+	disk := noise(1, 1<<20+512)
+	name := imageOf(t, disk)
+	c := serve(t, "unix", "nbdkit", "-f", "--filter=blocksize-policy", "file", name, "blocksize-minimum=4096", "blocksize-preferred=4096",
+		"blocksize-maximum=1M", "blocksize-error-policy=allow").open("nbd", "", nbd.Options{})
+	copy(disk[1<<20:], noise(2, 512))
+	if err := c.Write(t.Context(), disk[1<<20:], 1<<20, 0); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, disk) {
+		t.Errorf("the image is not what was written: %v", err)
 	}
 }
 

@@ -148,17 +148,9 @@ func (c *Client) within(ctx context.Context, limit time.Duration, step func() er
 		defer cancel()
 		ctx = limited
 	}
-	conn := c.conn
-	fired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = conn.SetDeadline(time.Unix(1, 0)) // ends reads and writes
-		close(fired)
-	})
+	release := jsonlines.Bound(ctx, c.conn.SetDeadline)
 	err := step()
-	if !stop() {
-		<-fired
-		_ = conn.SetDeadline(time.Time{})
-	}
+	release()
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w (%w)", ErrNoAnswer, ctx.Err())
 	}

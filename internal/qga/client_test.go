@@ -128,23 +128,34 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// saying is a client whose agent answers the synchronisation, and then says this to whatever it is asked.
+// saying is a client whose agent answers the synchronisation, and then says this to whatever it is asked, and goes.
 func saying(says string) *qga.Client {
 	return qga.NewDialer(func(context.Context) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go func() {
 			defer theirs.Close()
-			in := bufio.NewReader(theirs)
-			line, _ := in.ReadString('\n')
-			var id uint64
-			_, number, _ := strings.Cut(line, `"id":`)
-			fmt.Sscan(strings.TrimRight(number, "}\n"), &id)
-			fmt.Fprintf(theirs, "{\"return\": 7}\n\xff{\"return\": %d}\n{\"error\": {}}\n\xff{\"return\": %d}\n", id+1, id)
-			_, _ = in.ReadString('\n')
-			_, _ = io.WriteString(theirs, says)
+			answerOnce(theirs, bufio.NewReader(theirs), says)
 		}()
 		return ours, nil
 	})
+}
+
+// answer does the same for as long as it is asked.
+func answer(conn net.Conn, says string) {
+	defer conn.Close()
+	for in := bufio.NewReader(conn); answerOnce(conn, in, says); {
+	}
+}
+
+func answerOnce(conn io.Writer, in *bufio.Reader, says string) (more bool) {
+	line, _ := in.ReadString('\n')
+	var id uint64
+	_, number, _ := strings.Cut(line, `"id":`)
+	fmt.Sscan(strings.TrimRight(number, "}\n"), &id)
+	fmt.Fprintf(conn, "{\"return\": 7}\n\xff{\"return\": %d}\n{\"error\": {}}\n\xff{\"return\": %d}\n", id+1, id)
+	_, _ = in.ReadString('\n')
+	_, err := io.WriteString(conn, says)
+	return err == nil
 }
 
 // A guest that wants to do harm is an error, and costs no more than the limits.
@@ -177,6 +188,28 @@ func TestHostile(t *testing.T) {
 		t.Errorf("a refusal with a long text: %.600q", err)
 	}
 	c.Close()
+}
+
+// After any error but a refusal the next command goes over a new connection: nobody knows what the old one has yet to say.
+func TestConnectsAnew(t *testing.T) {
+	for says, want := range map[string]int{"x\n": 2, "{\"error\": {\"desc\": \"no\"}}\n": 1} {
+		dials := 0
+		c := qga.NewDialer(func(context.Context) (net.Conn, error) {
+			dials++
+			ours, theirs := net.Pipe()
+			go answer(theirs, says)
+			return ours, nil
+		})
+		for range 2 {
+			if err := c.Ping(t.Context()); err == nil {
+				t.Errorf("%q is a success", says)
+			}
+		}
+		if dials != want {
+			t.Errorf("%q: %d connections, want %d", says, dials, want)
+		}
+		c.Close()
+	}
 }
 
 // Endless old answers do not keep a client busy for ever.

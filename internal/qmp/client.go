@@ -102,7 +102,7 @@ func New(ctx context.Context, conn net.Conn) (*Client, error) {
 }
 
 func (c *Client) greet(ctx context.Context, lines *jsonlines.Reader) error {
-	release := deadline(ctx, c.conn.SetReadDeadline)
+	release := jsonlines.Bound(ctx, c.conn.SetReadDeadline)
 	defer release()
 	line, err := lines.Line()
 	if ctx.Err() != nil {
@@ -117,21 +117,6 @@ func (c *Client) greet(ctx context.Context, lines *jsonlines.Reader) error {
 	}
 	c.Version = m.Greeting.Version.QEMU
 	return nil
-}
-
-// deadline makes calls on a connection end when ctx does. The function it gives back takes that away again.
-func deadline(ctx context.Context, set func(time.Time) error) (release func()) {
-	fired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = set(time.Unix(1, 0)) // a closed connection needs none
-		close(fired)
-	})
-	return func() {
-		if !stop() {
-			<-fired
-			_ = set(time.Time{})
-		}
-	}
 }
 
 // Execute sends a command and waits for its reply. Arguments (nil for none) are encoded as JSON, the reply is decoded into
@@ -215,7 +200,7 @@ func (c *Client) write(ctx context.Context, request []byte) error {
 		return c.ended()
 	}
 	defer func() { <-c.writing }()
-	release := deadline(ctx, c.conn.SetWriteDeadline)
+	release := jsonlines.Bound(ctx, c.conn.SetWriteDeadline)
 	defer release()
 	if n, err := c.conn.Write(request); err != nil {
 		if n > 0 || ctx.Err() == nil {

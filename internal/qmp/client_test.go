@@ -195,12 +195,38 @@ func TestDeafPeer(t *testing.T) {
 	}
 }
 
+// Whoever waits for a job asks again when more events came than could be kept.
+func TestAwaitJobInAStorm(t *testing.T) {
+	c, p := connect(t)
+	go func() {
+		first := p.next()
+		for range 2000 {
+			p.say(`{"event": "JOB_STATUS_CHANGE", "data": {"id": "another"}}`)
+		}
+		for r, state := first, "running"; r.ID != 0; r = p.next() {
+			if r.ID > first.ID+1024 { // all that was kept is used up by then
+				state = qmp.JobConcluded
+			}
+			p.say(`{"return": [{"id": "night", "status": %q}], "id": %d}`, state, r.ID)
+		}
+	}()
+	j, err := c.AwaitJob(context.Background(), "night")
+	if err != nil || j.Status != qmp.JobConcluded {
+		t.Errorf("%+v, %v", j, err)
+	}
+}
+
 // What is no monitor is told from one that serves somebody else.
 func TestGreeting(t *testing.T) {
 	ours, theirs := net.Pipe()
 	go io.WriteString(theirs, "SSH-2.0-OpenSSH\r\n")
 	if _, err := qmp.New(context.Background(), ours); !errors.Is(err, qmp.ErrProtocol) || !strings.Contains(err.Error(), "SSH") {
 		t.Errorf("another protocol: %v", err)
+	}
+	ours, theirs = net.Pipe()
+	go io.WriteString(theirs, `{"return": {}}`+"\r\n")
+	if _, err := qmp.New(context.Background(), ours); !errors.Is(err, qmp.ErrProtocol) {
+		t.Errorf("JSON, and no greeting: %v", err)
 	}
 	ours, _ = net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())

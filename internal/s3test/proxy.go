@@ -2,6 +2,7 @@ package s3test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -120,7 +121,7 @@ func (p *Proxy) Meet(n int, is func(Request) bool) {
 }
 
 // met waits for the others of a meeting.
-func (p *Proxy) met(seen *Request) {
+func (p *Proxy) met(ctx context.Context, seen *Request) {
 	p.mu.Lock()
 	if p.meet == nil || p.apart == 0 || !p.meet(*seen) {
 		p.mu.Unlock()
@@ -131,7 +132,10 @@ func (p *Proxy) met(seen *Request) {
 		close(together)
 	}
 	p.mu.Unlock()
-	<-together
+	select {
+	case <-together:
+	case <-ctx.Done(): // the client waits no longer, or the test has ended
+	}
 }
 
 // Requests gives those since the last Plan.
@@ -215,7 +219,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer resp.Body.Close()
-	p.met(seen)
+	p.met(r.Context(), seen)
 	p.answer(w, resp, fault)
 }
 

@@ -64,8 +64,13 @@ func Start(t testing.TB, args ...string) *Server {
 		close(ended)
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
+		select {
+		case <-ended:
+			t.Errorf("the S3 server ended before the test (%v): %s", cmd.ProcessState, said.String())
+		default:
+			_ = cmd.Process.Kill()
+			<-ended
+		}
 	})
 	if !answers(address, ended) {
 		t.Fatalf("the S3 server ended at once: %s", said.String())

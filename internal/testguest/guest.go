@@ -87,7 +87,7 @@ func Start(t testing.TB, o Options) *Guest {
 		_, err = os.Stat(parts)
 	}
 	if err != nil {
-		testtools.Lacking(t, fmt.Sprintf("no guest for tests (scripts/tools fetches its parts): %v", err))
+		testtools.Lacking(t, fmt.Sprintf("no guest for tests (scripts/tools guest fetches its parts): %v", err))
 	}
 	g := newGuest(t, o.Monitors)
 	g.Agent = filepath.Join(g.Dir, "agent")

@@ -83,7 +83,7 @@ func library(t testing.TB, name string) string {
 			return filepath.Join(dir, name)
 		}
 	}
-	t.Fatalf("library %s of the agent is not installed (scripts/tools installs it)", name)
+	t.Fatalf("library %s of the agent is not installed (scripts/tools guest installs it)", name)
 	return ""
 }
 

@@ -100,6 +100,68 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// However many are cancelled while they wait, none of what they did not send is counted.
+func TestManyCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := throttle.New(rate, time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() { _ = b.Wait(ctx, int(b.BurstBytes())) }) // the first one passes
+		}
+		synctest.Wait()
+		cancel()
+		all.Wait()
+		begun := time.Now()
+		if err := b.Wait(t.Context(), 1); err != nil || time.Since(begun) > 100*time.Millisecond {
+			t.Errorf("the line was free again after %v, error %v", time.Since(begun), err)
+		}
+	})
+}
+
+// A line that was idle for long lets no more through at once than one that was idle for a moment.
+func TestIdleSavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := throttle.New(rate, time.Now)
+		if err := b.Wait(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // of the bubble: takes no time
+		begun := time.Now()
+		if err := b.Wait(t.Context(), 2*rate); err != nil || time.Since(begun) < 1900*time.Millisecond {
+			t.Errorf("two seconds' worth passed within %v, error %v", time.Since(begun), err)
+		}
+	})
+}
+
+// longest remembers the longest read.
+type longest struct {
+	io.Reader
+	bytes int
+}
+
+func (l *longest) Read(p []byte) (int, error) {
+	l.bytes = max(l.bytes, len(p))
+	return l.Reader.Read(p)
+}
+
+// A reader takes no more at once than may pass, and ends with its context.
+func TestReaderTakesABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := throttle.New(rate, time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		from := &longest{Reader: bytes.NewReader(make([]byte, 3*rate))}
+		r := b.Reader(ctx, from)
+		if n, err := r.Read(make([]byte, 2*rate)); n == 0 || err != nil || int64(from.bytes) > b.BurstBytes() {
+			t.Errorf("%d bytes at once, a burst is %d; %d read, %v", from.bytes, b.BurstBytes(), n, err)
+		}
+		cancel()
+		if _, err := r.Read(make([]byte, 2*rate)); !errors.Is(err, context.Canceled) {
+			t.Errorf("after the end of its context: %v", err)
+		}
+	})
+}
+
 // The wrappers hand on every byte, and errors too.
 func TestWrappers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

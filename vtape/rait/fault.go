@@ -56,6 +56,17 @@ func (f MemberFault) Error() string {
 // Unwrap gives the cause.
 func (f MemberFault) Unwrap() error { return f.Err }
 
+// taken gives the fault of a member that another writer has taken. It is not one to be done without: that writer is about to have
+// the whole set.
+func taken(faults []MemberFault) error {
+	for _, f := range faults {
+		if errors.Is(f.Err, vtape.ErrTaken) {
+			return f
+		}
+	}
+	return nil
+}
+
 // told gives faults as vtape knows them.
 func told(faults []MemberFault) []vtape.MemberFault {
 	var list []vtape.MemberFault

@@ -1,6 +1,7 @@
 package rait
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 // overwrites a volume must not take another one with it. Where ReadLabel gives ErrForeign or finds no volume, there is
 // nothing to go by; who formats then has chosen to overwrite what all the members hold.
 //
-// A member that is absent or fails is left out. At least as many as it takes to read must get the label.
+// A member that is absent or fails is left out. At least as many as it takes to read must get the label. One that another writer
+// takes meanwhile (vtape.ErrTaken) ends it at once: two that had some members each would both think that they had the set.
 func (d *Device) Format(ctx context.Context, label vtape.Header) error {
 	if err := d.format(ctx, label); err != nil {
 		return fmt.Errorf("format volume %s: parity set: %w", label.Label, err)
@@ -53,12 +55,15 @@ func (d *Device) format(ctx context.Context, label vtape.Header) error {
 			if len(d.label(ctx, []int{i}, erased, left)) == 0 {
 				targets = slices.DeleteFunc(targets, func(t int) bool { return t == i })
 			}
+			if err := taken(values(left)); err != nil {
+				return err
+			}
 		}
 	}
 	if old.Label != label.Label {
 		targets = d.label(ctx, targets, label, left)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), taken(values(left))); err != nil {
 		return err
 	}
 	d.formatted(label, left)

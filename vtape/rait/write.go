@@ -1,6 +1,7 @@
 package rait
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,16 +100,18 @@ func (w *partWriter) begin(ctx context.Context, members []int) error {
 		return err
 	}
 	full := error(nil)
+	var lost []MemberFault
 	for i, err := range errs {
 		w.ws[i] = nil
 		if errors.Is(err, vtape.ErrEndOfMedium) {
 			full = fmt.Errorf("member %s: %w", w.d.members[i].Name, err)
 			continue
 		}
-		w.d.drop(w.d.fault(i, w.number, err))
+		lost = append(lost, w.d.fault(i, w.number, err))
+		w.d.drop(lost[len(lost)-1])
 	}
-	if full != nil {
-		return full
+	if err := cmp.Or(taken(lost), full); err != nil {
+		return err
 	}
 	w.rooms, w.limit = rooms, math.MaxInt64
 	for i, n := range rooms {
@@ -150,12 +153,14 @@ func (w *partWriter) enough() error {
 
 // lose leaves out members that failed, and removes what they have of the part if they still can.
 func (w *partWriter) lose(errs map[int]error) error {
+	var lost []MemberFault
 	for _, i := range slices.Sorted(maps.Keys(errs)) {
 		_ = w.ws[i].Abort()
 		w.ws[i] = nil
-		w.d.drop(w.d.fault(i, w.number, fmt.Errorf("write: %w", errs[i])))
+		lost = append(lost, w.d.fault(i, w.number, fmt.Errorf("write: %w", errs[i])))
+		w.d.drop(lost[len(lost)-1])
 	}
-	return w.enough()
+	return cmp.Or(taken(lost), w.enough())
 }
 
 // Write appends p, or as much of it as all members have room for.

@@ -41,32 +41,32 @@ func (d *Device) wrote(etag string) { d.mu.Lock(); defer d.mu.Unlock(); d.etag =
 
 // ReadLabel reads the label.
 func (d *Device) ReadLabel(ctx context.Context) (vtape.Header, error) {
-	h, err := d.readLabel(ctx)
+	_, h, err := d.readLabel(ctx)
 	if err != nil {
 		return vtape.Header{}, fmt.Errorf("read label: %s: %w", d.where(), err)
 	}
 	return h, nil
 }
 
-func (d *Device) readLabel(ctx context.Context) (vtape.Header, error) {
+// readLabel gives the label as it lies there, too.
+func (d *Device) readLabel(ctx context.Context) (got small, h vtape.Header, err error) {
 	if err := ctx.Err(); err != nil {
-		return vtape.Header{}, err
+		return got, h, err
 	}
-	got, err := d.s.getSmall(ctx, d.labelKey(), vtape.HeaderBytes)
+	got, err = d.s.getSmall(ctx, d.labelKey(), vtape.HeaderBytes)
 	if errors.Is(err, errNoObject) {
-		return vtape.Header{}, d.noLabel(ctx)
+		return got, h, d.noLabel(ctx)
 	}
 	if err != nil {
-		return vtape.Header{}, err
+		return got, h, err
 	}
-	h, err := vtape.ParseHeader(got.body)
-	if err != nil {
-		return vtape.Header{}, fmt.Errorf("%w: %s: %w", vtape.ErrForeign, labelName, err)
+	if h, err = vtape.ParseHeader(got.body); err != nil {
+		return got, h, fmt.Errorf("%w: %s: %w", vtape.ErrForeign, labelName, err)
 	}
 	if h.Type != vtape.TypeTapeStart {
-		return vtape.Header{}, fmt.Errorf("%w: %s: has type %s", vtape.ErrForeign, labelName, h.Type)
+		return got, h, fmt.Errorf("%w: %s: has type %s", vtape.ErrForeign, labelName, h.Type)
 	}
-	return h, nil
+	return got, h, nil
 }
 
 // noLabel tells what a volume without a label is.

@@ -28,11 +28,16 @@
 // that number resumes the upload, if the same bytes come again, or replaces the data; CleanUp removes both.
 //
 // Format reads the label and proves that the store heeds conditions. It writes the old label anew, with a WRITER line of its
-// own, under the condition that it is still the one that was read; so only one of two writers goes on to look for the parts
-// and remove them. Then the new label replaces the old one, under the same kind of condition. Before the header of each file
-// and after it the label is looked at again: a writer whose label was replaced stops, and its file is none. A blank volume's
-// label is written under the condition that there is none; if there are files without a label, an object that is no label
-// stands in its place, under that condition, until they are gone.
+// own, under the condition that it is still the one that was read; so of two writers that have read the same label only one goes on
+// to look for the parts and remove them. Then the new label replaces the old one, under the same kind of condition. A blank volume's
+// label is written under the condition that there is none; if there are files without a label, an object that is no label is
+// written so first, and then replaced as a label is.
+//
+// A volume may be taken over at any of these moments, by one who reads the label as it is then. Who is overtaken does no harm when
+// it goes on: it removes objects under the condition that they are those it listed (by version, where the bucket keeps versions),
+// its label is refused, and it looks at the label before it begins a file or removes one, and before the header of each file and
+// after it. A store that knows no condition for removals leaves a gap here: a writer that stands still in the middle of Format, and
+// goes on when another has labelled the volume and written to it, removes what that one wrote under the numbers of the old files.
 //
 // # Object lock
 //

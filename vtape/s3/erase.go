@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// remove removes objects, or the versions of them that are named; what is gone already is no error. The versions of one
+// remove removes objects, or the versions of them that are named; what is gone already is no error, and what has been written
+// anew since it was listed stays and gives ErrTaken, unless the store knows no such condition. The versions of one
 // key go one after another, the latest at the end: without it an older one would show again.
 func (s *Store) remove(ctx context.Context, list []object) error {
 	byKey := make(map[string][]object)
@@ -43,8 +44,14 @@ func rank(o object) int {
 }
 
 func (s *Store) removeOne(ctx context.Context, o object) error {
-	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.opts.Bucket, Key: &o.key, VersionId: optional(o.version)})
-	if err = s.tell(err); err != nil && !errors.Is(err, errNoObject) {
+	in := &s3.DeleteObjectInput{Bucket: &s.opts.Bucket, Key: &o.key, VersionId: optional(o.version), IfMatch: optional(o.etag)}
+	_, err := s.client.DeleteObject(ctx, in)
+	if err = s.tell(err); in.IfMatch != nil && errors.Is(err, errNotOffered) {
+		in.IfMatch = nil
+		_, err = s.client.DeleteObject(ctx, in)
+		err = s.tell(err)
+	}
+	if err != nil && !errors.Is(err, errNoObject) {
 		return fmt.Errorf("remove %s: %w", o.key, err)
 	}
 	return nil

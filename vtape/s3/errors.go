@@ -20,7 +20,7 @@ var (
 	// ErrLocked: object lock keeps the volume from being overwritten.
 	ErrLocked = errors.New("volume is locked")
 	// ErrTaken: another writer has taken the label or the file.
-	ErrTaken = errors.New("taken by another writer")
+	ErrTaken = vtape.ErrTaken
 	// ErrUnconditional: the store ignores conditions on writing, so that two writers may overwrite one another's labels.
 	ErrUnconditional = errors.New("the store ignores conditional writes")
 )

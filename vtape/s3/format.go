@@ -135,15 +135,11 @@ func (d *Device) labelBlank(ctx context.Context, body []byte) (etag string, err 
 	if len(parts) == 0 {
 		return d.labelFirst(ctx, put{key: d.labelKey(), body: body, lock: true})
 	}
-	claimed, err := d.labelFirst(ctx, put{key: d.labelKey(), body: withWriter([]byte(beingLabelled))})
-	if err != nil {
+	stand := small{body: []byte(beingLabelled)}
+	if stand.etag, err = d.labelFirst(ctx, put{key: d.labelKey(), body: withWriter(stand.body)}); err != nil {
 		return "", err
 	}
-	if err := d.removeFiles(ctx, parts); err != nil {
-		return "", err
-	}
-	cond := condition{etag: claimed, none: d.s.opts.AllowUnconditional}
-	return d.s.put(ctx, put{key: d.labelKey(), body: body, cond: cond, lock: true})
+	return d.relabel(ctx, stand, body)
 }
 
 // labelFirst writes a label where there is none, and proves that the store would not have written over one.

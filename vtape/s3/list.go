@@ -122,9 +122,11 @@ func (t tally) list() []entry {
 	return list
 }
 
-// object is a version of an object; version is empty where the bucket keeps none.
+// object is a version of an object. Where the bucket keeps none, version is empty and etag tells what was listed from what has
+// been written in its place since.
 type object struct {
 	key, version string
+	etag         string
 	latest       bool
 	marker       bool // of a deletion
 }
@@ -137,8 +139,8 @@ func (s *Store) objects(ctx context.Context, prefix string) ([]object, error) {
 	}
 	var list []object
 	if !versioned {
-		err := s.eachObject(ctx, prefix, func(name string, _ types.Object) error {
-			list = append(list, object{key: prefix + name, latest: true})
+		err := s.eachObject(ctx, prefix, func(name string, o types.Object) error {
+			list = append(list, object{key: prefix + name, etag: aws.ToString(o.ETag), latest: true})
 			return tooMany(len(list))
 		})
 		return list, err

@@ -14,7 +14,8 @@ var (
 	_ vtape.Shelf   = (*Shelf)(nil)
 )
 
-// Remove removes a file after the label, with all its versions. ErrLocked: object lock keeps it.
+// Remove removes a file after the label, with all its versions. ErrLocked: object lock keeps it. ErrTaken: this device wrote
+// the label, and another has replaced it since.
 func (d *Device) Remove(ctx context.Context, number int) error {
 	if err := d.removeFile(ctx, number); err != nil {
 		return fmt.Errorf("remove file %d: %s: %w", number, d.where(), err)
@@ -28,6 +29,9 @@ func (d *Device) removeFile(ctx context.Context, number int) error {
 	}
 	if number < 1 {
 		return vtape.ErrNoFile
+	}
+	if err := d.checkOwn(ctx); err != nil {
+		return err
 	}
 	list, err := d.s.objects(ctx, d.prefix+fmt.Sprintf("f%08x-", number))
 	if err != nil {
@@ -66,21 +70,20 @@ func (d *Device) relabelAs(ctx context.Context, label vtape.Header) error {
 	if err != nil {
 		return err
 	}
-	old, err := d.readLabel(ctx)
+	old, head, err := d.readLabel(ctx)
 	if err != nil {
 		return err
 	}
-	if label.Type != vtape.TypeTapeStart || old.Label != label.Label {
-		return fmt.Errorf("it is volume %s", old.Label)
+	if label.Type != vtape.TypeTapeStart || head.Label != label.Label {
+		return fmt.Errorf("it is volume %s", head.Label)
 	}
-	head, err := d.s.getSmall(ctx, d.labelKey(), vtape.HeaderBytes)
-	if err != nil {
+	if own := d.written(); own != "" && own != old.etag {
+		return errReplaced
+	}
+	cond := condition{etag: old.etag}
+	if cond.none, err = d.probe(ctx, old); err != nil {
 		return err
 	}
-	if own := d.written(); own != "" && own != head.etag {
-		return fmt.Errorf("the label was written anew: %w", ErrTaken)
-	}
-	cond := condition{etag: head.etag, none: d.s.opts.AllowUnconditional}
 	etag, err := d.s.put(ctx, put{key: d.labelKey(), body: body, cond: cond, lock: true})
 	if err != nil {
 		return err

@@ -40,6 +40,10 @@ func (d *Device) create(ctx context.Context, number int, h vtape.Header) (*partW
 	if err != nil {
 		return nil, err
 	}
+	// Before anything is removed or resumed: it could be that of who has labelled the volume since.
+	if err := d.checkOwn(ctx); err != nil {
+		return nil, err
+	}
 	list, err := d.entries(ctx)
 	if err != nil {
 		return nil, err
@@ -282,10 +286,12 @@ func (d *Device) checkOwn(ctx context.Context) error {
 		return fmt.Errorf("look at the label: %w", err)
 	}
 	if aws.ToString(head.ETag) != own {
-		return fmt.Errorf("the label was written anew: %w", ErrTaken)
+		return errReplaced
 	}
 	return nil
 }
+
+var errReplaced = fmt.Errorf("the label was written anew: %w", ErrTaken)
 
 // Abort removes what there is of the file; after a Close that succeeded it does nothing.
 func (w *partWriter) Abort() error {

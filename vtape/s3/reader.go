@@ -55,7 +55,7 @@ func (d *Device) open(ctx context.Context, number int) (*partReader, error) {
 			return nil, err
 		}
 		// For messages; a label that cannot be read is no reason not to read the data.
-		if label, err := d.readLabel(ctx); err == nil {
+		if _, label, err := d.readLabel(ctx); err == nil {
 			r.label = label.Label
 		}
 	}

@@ -83,7 +83,7 @@ func (s *survey) count(key string, o types.Object) error {
 
 // slotOf tells which slot a key belongs to, and gives what is left of it.
 func (s *survey) slotOf(key string) (n int, rest string, ok bool) {
-	if len(s.sorted) == 0 {
+	if s.l.names == nil {
 		n, ok = parseSlot(key)
 		return n, strings.TrimPrefix(key, slotPrefix(strconv.Itoa(n))), ok
 	}
